@@ -1,0 +1,74 @@
+//! Where in the text a checked value stands.
+
+use crate::document::problem::{At, did_you_mean};
+use crate::document::reader::{Cuts, Reading};
+use crate::document::tree::{Node, Value};
+
+/// A place in the document, walked to by the same keys and positions as the typed value.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    node: Option<&'a Node>,
+    at: At,
+    cuts: &'a Cuts,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn root(node: &'a Node, cuts: &'a Cuts) -> Self {
+        Self { node: Some(node), at: At { width: 1, ..node.at }, cuts }
+    }
+
+    /// The value of this key; where there is none, problems are shown at the block that lacks it.
+    pub(super) fn key(self, key: &str) -> Self {
+        match self.node.and_then(|node| node.entry(key)) {
+            Some(entry) => Self { node: Some(&entry.node), at: entry.node.at, ..self },
+            None => Self { node: None, ..self },
+        }
+    }
+
+    /// The block of this name: problems with all of it are shown at the name.
+    pub(super) fn named(self, name: &str) -> Self {
+        match self.node.and_then(|node| node.entry(name)) {
+            Some(entry) => Self { node: Some(&entry.node), at: entry.key_at, ..self },
+            None => Self { node: None, ..self },
+        }
+    }
+
+    /// The n-th item that could be read; of a single value that stands for a list, the value.
+    pub(super) fn item(self, n: usize) -> Self {
+        let Some(node) = self.node else { return self };
+        let item = match &node.value {
+            Value::List(items) => items.iter().filter(|item| !self.cuts.has(item)).nth(n),
+            Value::Map(_) | Value::Scalar { .. } => Some(node),
+        };
+        // A block in a list begins where its first key does; that key is the better mark.
+        let at = item.map_or(self.at, |item| match &item.value {
+            Value::Map(entries) => entries.first().map_or(item.at, |entry| entry.key_at),
+            _ => item.at,
+        });
+        Self { node: item, at, ..self }
+    }
+
+    /// Do the names that stand here include this one, read or not? What could not be read is a problem already, and
+    /// if a whole file could not be read, nobody can say that a name is missing.
+    pub(super) fn names(self, name: &str) -> bool {
+        self.cuts.reading == Reading::Partial || self.node.is_some_and(|node| node.entry(name).is_some())
+    }
+
+    pub(super) fn problem(self, message: impl Into<String>) {
+        self.cuts.problems.borrow_mut().add(self.at, message, None);
+    }
+
+    pub(super) fn problem_with_hint(self, message: impl Into<String>, hint: impl Into<String>) {
+        self.cuts.problems.borrow_mut().add(self.at, message, Some(hint.into()));
+    }
+
+    /// A name that refers to nothing.
+    pub(super) fn dangling<'n>(
+        self,
+        what: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'n str> + Clone,
+    ) {
+        self.problem_with_hint(format!("there is no {what} named `{name}`"), did_you_mean(name, known));
+    }
+}

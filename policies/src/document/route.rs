@@ -1,0 +1,138 @@
+//! `routes` and `profiles`: which requests, and what happens to them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+
+use super::many::OneOrMany;
+use super::migrate::Migrate;
+use super::policy::{Answer, with_policies};
+use super::words::{Field, Host, MethodWord, Name, Path, Pattern};
+
+with_policies! {
+    /// Which requests, and what happens to them. The most specific route wins, whatever the order.
+    /// A route does exactly one thing: `to`, `migrate`, `redirect` or `answer`.
+    pub struct Route {
+        /// Its name in logs, metrics and messages; unique.
+        pub name: Option<Name>,
+        /// Hosts: `shop.example`, or `*.shop.example` for everything below. Default: every host.
+        pub host: OneOrMany<Host>,
+        /// Paths: `/orders` exactly, `/orders/**` and all below, `/orders/{id}` with a parameter, `/files/*/raw` with any one segment. Default: every path.
+        pub path: OneOrMany<Path>,
+        /// A regular expression (linear time) that the whole path must match, instead of `path`.
+        pub path_regex: Option<Pattern>,
+        /// Methods. A GET route also answers HEAD. Default: every method.
+        pub method: OneOrMany<MethodWord>,
+        /// Header fields and query parameters that must match too.
+        #[serde(rename = "match")]
+        pub matching: Option<Matching>,
+        /// The target.
+        pub to: Option<Name>,
+        /// Two targets, and the way from one to the other.
+        pub migrate: Option<Migrate>,
+        /// Send the client elsewhere.
+        pub redirect: Option<Redirect>,
+        /// A fixed answer.
+        pub answer: Option<Answer>,
+        /// The route carries gRPC: its target must speak HTTP/2, and refusals are gRPC statuses. Default: `false`; seen by content type.
+        pub grpc: bool,
+    }
+}
+
+with_policies! {
+    /// Policies under a name, for routes to `use`. A profile uses no other profile.
+    pub struct Profile {}
+}
+
+/// Conditions beyond host, path and method.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Matching {
+    /// By header field: a value it must have, `{ regex: ... }`, or `{ present: true }`.
+    pub headers: BTreeMap<Field, Match>,
+    /// By query parameter, likewise.
+    pub query: BTreeMap<String, Match>,
+}
+
+/// What a header field or query parameter must be. A text alone is the exact value.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub enum Match {
+    /// Exactly this.
+    Exact(String),
+    /// There, or not there.
+    Present(bool),
+    /// The whole value matches.
+    Regex(Pattern),
+}
+
+impl<'de> Deserialize<'de> for Match {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrBlock;
+
+        impl<'de> Visitor<'de> for TextOrBlock {
+            type Value = Match;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the exact value, or { regex: ... }, or { present: true }")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Match, E> {
+                Ok(Match::Exact(text.into()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Match, A::Error> {
+                let found = match map.next_key::<String>()?.as_deref() {
+                    Some("regex") => Match::Regex(map.next_value()?),
+                    Some("present") => Match::Present(map.next_value()?),
+                    _ => {
+                        return Err(de::Error::custom(format_args!(
+                            "expected {}",
+                            &self as &dyn de::Expected
+                        )));
+                    }
+                };
+                match map.next_key::<String>()? {
+                    None => Ok(found),
+                    Some(_) => Err(de::Error::custom("either `regex` or `present`, not both")),
+                }
+            }
+        }
+
+        deserializer.deserialize_struct("Match", &["regex", "present"], TextOrBlock)
+    }
+}
+
+impl JsonSchema for Match {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Match".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let regex = generator.subschema_for::<Pattern>();
+        schemars::json_schema!({
+            "description": "What a header field or query parameter must be. A text alone is the exact value.",
+            "anyOf": [
+                { "type": ["string", "number", "boolean"] },
+                { "type": "object", "required": ["regex"], "additionalProperties": false, "properties": { "regex": regex } },
+                { "type": "object", "required": ["present"], "additionalProperties": false, "properties": { "present": { "type": "boolean" } } },
+            ]
+        })
+    }
+}
+
+/// Sends the client elsewhere.
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308. Default: 308, which keeps the method.
+    pub status: Option<u16>,
+    /// `https`, to leave plain text behind.
+    pub scheme: Option<String>,
+    /// Another host.
+    pub host: Option<String>,
+    /// Another path; `{name}` stands for a parameter of the route's path. The query is kept.
+    pub path: Option<String>,
+}
