@@ -95,7 +95,7 @@ fn what_is_not_yaml_is_told_where_it_stops_being_yaml() {
     check("", &["1:1 the file is empty"]);
     check("# only a remark\n", &["1:1 the file is empty"]);
     check("just words\n", &["1:1 a document is a block of keys: version, targets, routes ..."]);
-    check("version: 1\n---\nversion: 1\n", &["3:1 a file holds one document; `---` starts a second one"]);
+    check("version: 1\n---\nversion: 1\n", &["4:1 a file holds one document; `---` starts a second one"]);
 }
 
 #[test]

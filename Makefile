@@ -1,0 +1,43 @@
+# Every command of the project, one line each. `make help` lists them.
+SHELL := /bin/bash
+CARGO ?= cargo
+SECONDS_PER_FUZZ ?= 60
+FUZZ_TARGETS := document guard path jwt trace
+
+.PHONY: help demo check test loom bench fuzz golden docs needs
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+demo: ## the shop behind the two proxies, on this machine
+	@echo "The demo comes with the shop (examples/services), which does not stand yet." && exit 1
+
+check: needs ## format, lints, the house's rules
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) test --locked -p banyan-policies --test house
+
+test: needs ## everything that can fail: decisions, golden documents, properties, interleavings
+	$(CARGO) test --workspace --locked
+	$(MAKE) loom
+
+loom: ## every interleaving of the shared atomics
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --locked --release -p banyan-policies --lib --target-dir target/loom loom_
+
+bench: needs ## what a decision costs
+	$(CARGO) bench --locked -p banyan-policies
+
+fuzz: needs ## each fuzz target for SECONDS_PER_FUZZ seconds
+	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
+	@for target in $(FUZZ_TARGETS); do RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir policies/fuzz $$target -- -max_total_time=$(SECONDS_PER_FUZZ) -rss_limit_mb=4096 || exit 1; done
+
+golden: ## accept what is generated now: golden documents, schema, manual; then read the diff
+	UPDATE_GOLDEN=1 $(CARGO) test --locked -p banyan-policies --test golden --test generated
+
+docs: ## the API documentation of the crates
+	$(CARGO) doc --workspace --no-deps
+
+# What the build needs beside Rust: a C compiler for ring.
+needs:
+	@command -v cc >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq gcc libc6-dev; \
+	  else echo "a C compiler is missing: sudo apt-get install gcc libc6-dev" && exit 1; fi; }
