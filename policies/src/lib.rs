@@ -17,6 +17,7 @@ pub mod overload;
 pub mod resilience;
 pub mod balance;
 pub mod rewrite;
+pub mod cors;
 pub mod guard;
 pub mod trace;
 pub mod headers;

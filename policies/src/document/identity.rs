@@ -73,8 +73,33 @@ pub enum Algorithm {
 }
 
 impl Identity {
+    /// The file its key set is in, if it is not fetched.
+    pub fn jwks_file(&self) -> Option<&str> {
+        self.jwks.as_deref().and_then(|jwks| jwks.strip_prefix("file:"))
+    }
+
     /// Is it an issuer of tokens, and not a set of API keys?
     pub fn is_token(&self) -> bool {
         self.jwks.is_some() || self.keys.is_some() || self.secret.is_some()
+    }
+}
+
+impl Algorithm {
+    /// Its registered name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HS256 => "HS256",
+            Self::HS384 => "HS384",
+            Self::HS512 => "HS512",
+            Self::RS256 => "RS256",
+            Self::RS384 => "RS384",
+            Self::RS512 => "RS512",
+            Self::PS256 => "PS256",
+            Self::PS384 => "PS384",
+            Self::PS512 => "PS512",
+            Self::ES256 => "ES256",
+            Self::ES384 => "ES384",
+            Self::EdDSA => "EdDSA",
+        }
     }
 }

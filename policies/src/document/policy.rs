@@ -24,6 +24,14 @@ pub enum Mode {
     Observe,
 }
 
+impl Mode {
+    /// Observes if the route does, or if the policy itself does.
+    #[must_use]
+    pub fn and(self, own: Option<Self>) -> Self {
+        if self == Self::Observe { self } else { own.unwrap_or_default() }
+    }
+}
+
 /// Adds the policies to a block that has keys of its own: they stand in this list, and nowhere else.
 macro_rules! with_policies {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$own_meta:meta])* pub $own:ident: $own_type:ty,)* }) => {

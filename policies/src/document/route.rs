@@ -10,7 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use super::many::OneOrMany;
 use super::migrate::Migrate;
 use super::policy::{Answer, with_policies};
-use super::words::{Field, Host, MethodWord, Name, Path, Pattern};
+use super::words::{Field, Host, MethodWord, Name, Path, Regex};
 
 with_policies! {
     /// Which requests, and what happens to them. The most specific route wins, whatever the order.
@@ -23,7 +23,7 @@ with_policies! {
         /// Paths: `/orders` exactly, `/orders/**` and all below, `/orders/{id}` with a parameter, `/files/*/raw` with any one segment. Default: every path.
         pub path: OneOrMany<Path>,
         /// A regular expression (linear time) that the whole path must match, instead of `path`.
-        pub path_regex: Option<Pattern>,
+        pub path_regex: Option<Regex>,
         /// Methods. A GET route also answers HEAD. Default: every method.
         pub method: OneOrMany<MethodWord>,
         /// Header fields and query parameters that must match too.
@@ -65,7 +65,7 @@ pub enum Match {
     /// There, or not there.
     Present(bool),
     /// The whole value matches.
-    Regex(Pattern),
+    Regex(Regex),
 }
 
 impl<'de> Deserialize<'de> for Match {
@@ -111,7 +111,7 @@ impl JsonSchema for Match {
     }
 
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let regex = generator.subschema_for::<Pattern>();
+        let regex = generator.subschema_for::<Regex>();
         schemars::json_schema!({
             "description": "What a header field or query parameter must be. A text alone is the exact value.",
             "anyOf": [

@@ -9,9 +9,10 @@ use std::str::FromStr;
 use http::{HeaderName, Method};
 use ipnet::IpNet;
 
+use crate::access::{PeerRules, ScopeRule};
 use crate::units::{Unit, UnitError, readable};
 
-readable!(By, Field, Host, MethodWord, Name, Network, Path, Pattern, Peers, Scope);
+readable!(By, Field, Host, MethodWord, Name, Network, Path, Peers, Regex, Scope);
 
 pub(super) fn wrong<U: Unit>(text: &str) -> UnitError {
     let text: String = text.chars().take(60).collect();
@@ -165,20 +166,20 @@ macro_rules! text_words {
 
 text_words! {
     /// The host of a route.
-    Host("host", "a host such as shop.example or *.shop.example, without port", r"^(\*\.)?[A-Za-z0-9._-]+$") =
+    Host("host", "a host such as shop.example or *.shop.example, without port", r"^(\*\.)?[A-Za-z0-9._:\[\]-]+$") =
         |text| if text.is_empty() { Err(String::new()) } else { Ok(()) };
     /// The path of a route.
     Path("path", "a path such as /orders, /orders/** or /orders/{id}", r"^/.*$") =
         |text| if text.starts_with('/') { Ok(()) } else { Err(String::new()) };
-    /// A regular expression.
-    Pattern("regex", "a regular expression", r".") =
-        |text| if text.is_empty() { Err(String::new()) } else { Ok(()) };
     /// Which workloads.
     Peers("peers", "a mesh identity such as ns/shop/sa/orders, ns/shop/* or spiffe://domain/ns/shop/sa/orders", r"^(spiffe://|ns/).+$") =
+        |text| PeerRules::compile(&[text.into()], Some("trust.domain")).map(drop).map_err(|error| error.to_string());
+    /// A regular expression, in linear time.
+    Regex("regex", "a regular expression", r".") =
         |text| if text.is_empty() { Err(String::new()) } else { Ok(()) };
     /// Which scopes.
     Scope("scope", "scopes such as `orders:read | orders:write`", r".") =
-        |text| if text.is_empty() { Err(String::new()) } else { Ok(()) };
+        |text| ScopeRule::parse(text).map(drop).map_err(|error| error.to_string());
 }
 
 /// The name of a header field, in lower case.

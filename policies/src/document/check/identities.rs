@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::place::Place;
 use crate::document::Document;
 use crate::document::identity::{ApiKey, Identity};
+use crate::headers::IdentityNames;
 
 pub(super) fn check(document: &Document, root: Place<'_>) {
     for (name, identity) in &document.identities.0 {
@@ -64,7 +65,7 @@ fn token(identity: &Identity, place: Place<'_>) {
         place.key("skew").problem("more than 60s would keep expired tokens alive");
     }
     for (field, _) in &identity.claims_to_headers {
-        if let Err(error) = crate::headers::edits::refuse_protected(&field.0) {
+        if let Err(error) = IdentityNames::new([field.0.clone()]) {
             place.key("claims_to_headers").named(field.0.as_str()).problem(error.to_string());
         }
     }

@@ -7,7 +7,7 @@ use crate::document::policy::{
     Answer, Breaker, Cors, Fallback, HeaderEdits, InjectedFault, Limit, Policies, Require, Retry, Rewrite,
 };
 use crate::document::words::{By, Name};
-use crate::headers::edits::refuse_protected;
+use crate::headers::{EditError, Edits};
 
 /// Each policy that stands in the block itself.
 pub(super) fn each(document: &Document, root: Place<'_>, policies: Policies<'_>, place: Place<'_>) {
@@ -194,6 +194,11 @@ fn rewriting(rewrite: &Rewrite, place: Place<'_>) {
     }
 }
 
+/// Fields that frame the message, belong to the connection, or are ours, are nobody's to edit.
+fn protected(name: &http::HeaderName) -> Result<(), EditError> {
+    Edits::new(vec![(name.clone(), http::HeaderValue::from_static(""))], Vec::new(), Vec::new()).map(drop)
+}
+
 fn editing(edits: &HeaderEdits, place: Place<'_>) {
     for (key, fields) in [("set", &edits.set), ("add", &edits.add)] {
         for (field, value) in fields {
@@ -201,14 +206,14 @@ fn editing(edits: &HeaderEdits, place: Place<'_>) {
         }
     }
     for (n, field) in edits.remove.iter().enumerate() {
-        if let Err(error) = refuse_protected(&field.0) {
+        if let Err(error) = protected(&field.0) {
             place.key("remove").item(n).problem(error.to_string());
         }
     }
 }
 
 fn edit(field: &crate::document::words::Field, value: &str, place: Place<'_>) {
-    if let Err(error) = refuse_protected(&field.0) {
+    if let Err(error) = protected(&field.0) {
         place.problem(error.to_string());
     }
     if http::HeaderValue::from_str(value).is_err() {

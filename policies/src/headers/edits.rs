@@ -1,0 +1,78 @@
+//! Header edits as data: what the document says shall be set, added and removed.
+
+use http::header::{self, HeaderName, HeaderValue};
+
+use super::Fields;
+use super::names::{HOP_BY_HOP, X_REQUEST_ID, is_ours};
+
+/// Edits that have been looked over. Made once, applied to every message.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Edits {
+    add: Vec<(HeaderName, HeaderValue)>,
+    remove: Vec<HeaderName>,
+    set: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// An edit no document may make.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum EditError {
+    /// Connection and its kin.
+    #[error("the header `{0}` is about one connection only and cannot be edited")]
+    Connection(HeaderName),
+    /// Content-Length, Transfer-Encoding.
+    #[error("the header `{0}` says where the body ends and cannot be edited")]
+    Framing(HeaderName),
+    /// A second Host, or none.
+    #[error("a request has exactly one `host`: it can be set, but neither added nor removed")]
+    Host,
+    /// `x-banyan-*`, `x-request-id`.
+    #[error("the header `{0}` is set by the proxy itself and cannot be edited")]
+    Ours(HeaderName),
+}
+
+impl Edits {
+    /// Refuses edits of what frames the message, of what belongs to the connection, and of our own fields.
+    pub fn new(
+        set: Vec<(HeaderName, HeaderValue)>,
+        add: Vec<(HeaderName, HeaderValue)>,
+        remove: Vec<HeaderName>,
+    ) -> Result<Self, EditError> {
+        let added = add.iter().map(|(name, _)| name);
+        let set_names = set.iter().map(|(name, _)| name);
+        added.clone().chain(set_names).chain(&remove).try_for_each(editable)?;
+        if added.chain(&remove).any(|name| *name == header::HOST) {
+            return Err(EditError::Host);
+        }
+        Ok(Self { add, remove, set })
+    }
+
+    /// Removes, then sets, then adds: so a document can say "none but this".
+    pub fn apply(&self, fields: &mut impl Fields) {
+        for name in &self.remove {
+            fields.remove(name);
+        }
+        for (name, value) in &self.set {
+            fields.set(name.clone(), value.clone());
+        }
+        for (name, value) in &self.add {
+            fields.append(name.clone(), value.clone());
+        }
+    }
+
+    /// Is there nothing to do?
+    pub fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty() && self.set.is_empty()
+    }
+}
+
+fn editable(name: &HeaderName) -> Result<(), EditError> {
+    if *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING || *name == header::TRAILER {
+        Err(EditError::Framing(name.clone()))
+    } else if HOP_BY_HOP.contains(name) {
+        Err(EditError::Connection(name.clone()))
+    } else if is_ours(name) || *name == X_REQUEST_ID {
+        Err(EditError::Ours(name.clone()))
+    } else {
+        Ok(())
+    }
+}

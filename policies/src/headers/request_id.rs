@@ -1,0 +1,54 @@
+//! The name of one request, in every log line on its way.
+
+use http::HeaderValue;
+
+/// Longest id taken from somebody else.
+const BYTES_MAX: usize = 128;
+
+/// A request id: 1 to 128 characters out of `[A-Za-z0-9._-]`, so that it can stand in a log line, a header and a
+/// URL as it is. Cloning is cheap.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Takes an id that came in, if it is a proper one.
+    pub fn parse(value: &HeaderValue) -> Option<Self> {
+        let text = value.as_bytes();
+        let proper = (1..=BYTES_MAX).contains(&text.len())
+            && text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'));
+        proper.then(|| Self(value.clone()))
+    }
+
+    /// Makes an id from a random number, in the shape of a UUID of version 4 (RFC 9562 §5.4).
+    pub fn made_from(random: u128) -> Self {
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        const VERSION_4: u128 = 4 << 76;
+        const VARIANT: u128 = 2 << 62;
+        let number = random & !(0xf << 76) & !(3 << 62) | VERSION_4 | VARIANT;
+        let mut text = [b'-'; 36];
+        let places = (0..text.len()).filter(|place| !matches!(place, 8 | 13 | 18 | 23));
+        for (place, digit) in places.zip((0..32).rev()) {
+            let value = usize::try_from(number >> (digit * 4) & 0xf).unwrap_or_default();
+            if let (Some(byte), Some(&hex)) = (text.get_mut(place), DIGITS.get(value)) {
+                *byte = hex;
+            }
+        }
+        Self(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("unnamed")))
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// As the value of `x-request-id`.
+    pub fn value(&self) -> &HeaderValue {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
