@@ -40,6 +40,12 @@ macro_rules! readable {
             }
         }
 
+        impl serde::Serialize for $unit {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
         impl schemars::JsonSchema for $unit {
             fn inline_schema() -> bool {
                 true

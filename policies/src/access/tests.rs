@@ -328,6 +328,8 @@ fn peer_patterns_fit_whole_segments() {
     check("spiffe://td/ns/*/sa/orders", "spiffe://td/ns/shop/sa/orders", true);
     check("spiffe://td/ns/*/sa/orders", "spiffe://td/ns/shop/sa/stock", false);
     check("spiffe://td/ns/*/sa/orders", "spiffe://td/ns/a/b/sa/orders", false);
+    check("spiffe://td/ns/*/sa/orders", "spiffe://td/ns/shop/sa/orders/more", false);
+    check("spiffe://td/ns/*/sa/orders", "spiffe://td/ns/shop/sa", false);
     check("ns/*/sa/*", "spiffe://td/ns/shop/sa/stock", true);
     check("spiffe://td/*", "spiffe://td/anything", true);
     check("spiffe://td/*", "spiffe://td", false);

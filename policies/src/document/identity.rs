@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::many::OneOrMany;
 use super::secret::Secret;
@@ -11,7 +11,7 @@ use super::words::{Field, Name};
 use crate::units::Wait;
 
 /// A source of identity: an issuer of tokens (`jwks`, `keys` or `secret`) or a set of API keys (`api_keys`).
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Identity {
     /// The URL of the issuer's JSON Web Key Set, fetched in the background and ahead of time; or a file, as `file:PATH`.
@@ -43,7 +43,7 @@ pub struct Identity {
 }
 
 /// One API key. The document holds a reference or a digest, never the key.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApiKey {
     /// Where the key is.
@@ -55,7 +55,7 @@ pub struct ApiKey {
 }
 
 /// A signature algorithm for tokens.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 #[allow(missing_docs, reason = "the names are RFC 7518's and RFC 8037's")]
 pub enum Algorithm {
     HS256,

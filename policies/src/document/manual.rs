@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
 
 use schemars::generate::SchemaSettings;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Document;
 
@@ -49,7 +49,7 @@ Secrets are references, `{ file: PATH }` or `{ env: NAME }`. Unknown keys are er
 ";
 
 /// Every setting of the language: `route.limit` style paths of section and key.
-pub(crate) fn settings() -> Vec<String> {
+pub fn settings() -> Vec<String> {
     let schema: Value = serde_json::from_str(&schema()).unwrap_or_default();
     let keys = |name: &str, block: &Value| {
         let section = name.to_lowercase();
@@ -126,8 +126,8 @@ fn kind(value: &Value) -> String {
     };
     match (types.as_slice(), text(value, "format")) {
         (["array"], _) => format!("list of {}", kind(&value["items"])),
-        (["object"], _) => match value.get("additionalProperties").or_else(|| pattern_properties(value)) {
-            Some(item) if item.is_object() => format!("block of names to {}", kind(item)),
+        (["object"], _) => match by_name(value) {
+            Some(item) => format!("block of names to {}", kind(item)),
             _ => "block".into(),
         },
         (["string"], "") => "text".into(),
@@ -138,8 +138,10 @@ fn kind(value: &Value) -> String {
     }
 }
 
-fn pattern_properties(value: &Value) -> Option<&Value> {
-    value.get("patternProperties").and_then(Value::as_object).and_then(|map: &Map<_, _>| map.values().next())
+/// What stands behind each name of a block whose keys are the author's own.
+pub(crate) fn by_name(schema: &Value) -> Option<&Value> {
+    let pattern = schema["patternProperties"].as_object().and_then(|map| map.values().next());
+    pattern.or_else(|| schema.get("additionalProperties").filter(|inner| inner.is_object()))
 }
 
 fn reference(value: &Value) -> Option<&str> {

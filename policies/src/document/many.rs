@@ -8,23 +8,26 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Deserialize;
 use serde::de::{self, Visitor};
+use serde::{Deserialize, Serialize};
 
 /// The names by which our own collections ask this reader for their ways of reading.
 pub(super) const ONE_OR_MANY: &str = "$one-or-many";
 pub(super) const EACH: &str = "$each";
 
 /// One, or a list of them: `method: GET` and `method: [GET, HEAD]`.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(transparent)]
 pub struct OneOrMany<T>(pub Vec<T>);
 
 /// A list whose items are read one by one, each with all of its problems.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(transparent)]
 pub struct Each<T>(pub Vec<T>);
 
 /// A block of named things that are read one by one, each with all of its problems.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq, Serialize)]
+#[serde(transparent)]
 pub struct Named<N: Ord, T>(pub BTreeMap<N, T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {

@@ -1,7 +1,7 @@
 //! `service`, `inbound` and `calls`: what the sidecar reads besides `targets`.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::many::{Each, OneOrMany};
 use super::policy::with_policies;
@@ -10,7 +10,7 @@ use super::target::{Protocol, Url};
 use super::words::{Host, Name, Peers};
 
 /// The app this sidecar stands beside.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// Its name in traces, logs and metrics.
@@ -26,7 +26,7 @@ pub struct Service {
 }
 
 /// What happens to calls nobody declared.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Undeclared {
     /// They go through untouched, and are counted.
@@ -37,7 +37,7 @@ pub enum Undeclared {
 }
 
 /// Is mutual TLS demanded?
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mtls {
     /// Plain text and TLS are both taken: for the time of moving in.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::policy::Mode;
 use super::words::{By, Field, Name, wrong};
@@ -13,7 +13,7 @@ use crate::units::{Bytes, Share, Unit, UnitError, Wait, readable};
 readable!(Gate, Stage);
 
 /// Moves a route's callers from one target to another.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Migrate {
     /// The target that answers now.
@@ -38,7 +38,7 @@ pub struct Migrate {
 }
 
 /// Copies of requests. Nothing about them can change, delay or fail what the caller gets.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shadow {
     /// The share of requests that is copied. Default: `100%`.
@@ -50,7 +50,7 @@ pub struct Shadow {
 }
 
 /// What counts as the same answer.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Compare {
     /// Paths in the JSON body that may differ: `$.generated_at`, `$.items[*].id`.

@@ -5,7 +5,7 @@
 //! either a document in which every reference holds, or every problem at once.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 mod check;
 mod manual;
@@ -26,7 +26,8 @@ pub mod words;
 #[cfg(test)]
 mod tests;
 
-pub use manual::{manual, schema};
+pub(crate) use manual::by_name;
+pub use manual::{manual, schema, settings};
 pub use many::{Each, Named, OneOrMany};
 pub use problem::{At, DocumentError, Problem, Source};
 pub use secret::Secret;
@@ -41,7 +42,7 @@ use words::Name;
 /// A Banyan policy document: one language for the gateway and the sidecar.
 ///
 /// A document is one file, or a directory of files that are read as one. It is loaded whole or not at all.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Document {
     /// The version of the language. There is one: 1.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::many::OneOrMany;
 use super::words::{By, Field, MethodWord, Name, Network, Peers, Scope, wrong};
@@ -14,7 +14,7 @@ use crate::units::{Bytes, OpenAt, Rate, Share, Unit, UnitError, Wait, readable};
 readable!(FallbackWhen, RetryOn);
 
 /// Does a policy act, or only say what it would do?
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// It acts.
@@ -36,7 +36,7 @@ impl Mode {
 macro_rules! with_policies {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$own_meta:meta])* pub $own:ident: $own_type:ty,)* }) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, Default, serde::Deserialize, Eq, Hash, schemars::JsonSchema, PartialEq)]
+        #[derive(Clone, Debug, Default, serde::Deserialize, Eq, Hash, schemars::JsonSchema, PartialEq, serde::Serialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct $name {
             $($(#[$own_meta])* pub $own: $own_type,)*
@@ -142,7 +142,7 @@ impl<'a> Policies<'a> {
 }
 
 /// Who may call. Everything that is named must hold.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Require {
     /// A token of one of these identities.
@@ -162,7 +162,7 @@ pub struct Require {
 }
 
 /// Networks that may call and that may not.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Addresses {
     /// Only these. Default: all that are not denied.
@@ -172,7 +172,7 @@ pub struct Addresses {
 }
 
 /// How much each caller may call.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limit {
     /// Who is counted: `user`, `address`, `key`, `peer`, `route`, `header:NAME`, `cookie:NAME` or `claim:PATH`.
@@ -190,7 +190,7 @@ pub struct Limit {
 }
 
 /// What a shared limit does without its store.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IfStoreDown {
     /// Nothing passes.
@@ -203,7 +203,7 @@ pub enum IfStoreDown {
 }
 
 /// How important a request is.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
     /// Shed last: orders, payments.
@@ -216,7 +216,7 @@ pub enum Priority {
 }
 
 /// Trying again. Only what is idempotent, or was provably never sent, or carries an `Idempotency-Key`.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retry {
     /// Attempts in all, the first included: 1 to 10. Default: 2.
@@ -304,7 +304,7 @@ impl fmt::Display for RetryOn {
 }
 
 /// A second try for a read whose answer is late, drawn from the retry budget.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hedge {
     /// How long to wait for the first answer.
@@ -314,7 +314,7 @@ pub struct Hedge {
 }
 
 /// Pauses a target that keeps failing.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Breaker {
     /// The share of failures, of at least how many calls, in which time: `50% of 20 in 10s`.
@@ -328,7 +328,7 @@ pub struct Breaker {
 }
 
 /// What is answered when the target cannot: another target, or a fixed answer, or the last good one.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Fallback {
     /// Ask this target instead.
@@ -401,7 +401,7 @@ impl fmt::Display for FallbackWhen {
 }
 
 /// An answer given without asking anybody.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Answer {
     /// The status, 200 to 599. Default: 200.
@@ -413,7 +413,7 @@ pub struct Answer {
 }
 
 /// Failures made on purpose.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct InjectedFault {
     /// The share of requests it happens to. Default: `0%`.
@@ -425,7 +425,7 @@ pub struct InjectedFault {
 }
 
 /// Changes on the way to the target.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rewrite {
     /// The new path; `{name}` stands for a parameter of the route's path.
@@ -439,7 +439,7 @@ pub struct Rewrite {
 }
 
 /// Changes to header fields.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Headers {
     /// Of the request, on the way to the target.
@@ -449,7 +449,7 @@ pub struct Headers {
 }
 
 /// Removed first, then set, then added.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeaderEdits {
     /// Set to this, whatever was there.
@@ -461,7 +461,7 @@ pub struct HeaderEdits {
 }
 
 /// Which web pages of other origins may call. Preflight requests are answered here and never reach the target.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cors {
     /// The origins, as `https://shop.example`, `https://*.shop.example`, or `*` for all.
@@ -473,6 +473,7 @@ pub struct Cors {
     /// Answer header fields a page may read.
     pub expose: Vec<Field>,
     /// May it send cookies? Not together with `*`. Default: `false`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub credentials: bool,
     /// How long a browser remembers the answer. Default: `10m`.
     pub max_age: Option<Wait>,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 use super::many::OneOrMany;
 use super::migrate::Migrate;
@@ -38,6 +38,7 @@ with_policies! {
         /// A fixed answer.
         pub answer: Option<Answer>,
         /// The route carries gRPC: its target must speak HTTP/2, and refusals are gRPC statuses. Default: `false`; seen by content type.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
         pub grpc: bool,
     }
 }
@@ -48,7 +49,7 @@ with_policies! {
 }
 
 /// Conditions beyond host, path and method.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Matching {
     /// By header field: a value it must have, `{ regex: ... }`, or `{ present: true }`.
@@ -66,6 +67,16 @@ pub enum Match {
     Present(bool),
     /// The whole value matches.
     Regex(Regex),
+}
+
+impl Serialize for Match {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Exact(text) => serializer.serialize_str(text),
+            Self::Present(there) => serializer.collect_map([("present", there)]),
+            Self::Regex(regex) => serializer.collect_map([("regex", regex)]),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Match {
@@ -124,7 +135,7 @@ impl JsonSchema for Match {
 }
 
 /// Sends the client elsewhere.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Redirect {
     /// 301, 302, 303, 307 or 308. Default: 308, which keeps the method.

@@ -1,13 +1,13 @@
 //! What holds for the whole proxy: `trust`, `guard`, `trace`.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::words::{MethodWord, Network};
 use crate::units::{Bytes, Share};
 
 /// Whose headers are believed. Everyone else's copies of `X-Forwarded-*`, `traceparent` sampling and `x-banyan-*` are removed.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Trust {
     /// Networks of proxies in front of us. Default: none.
@@ -17,7 +17,7 @@ pub struct Trust {
 }
 
 /// What is refused before any policy looks. The defaults refuse everything that two servers could read in two ways.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Guard {
     /// Methods taken besides GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS. Default: none.
@@ -37,7 +37,7 @@ pub struct Guard {
 }
 
 /// What happens to header names with an underscore.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Underscores {
     /// The field is removed.
@@ -50,7 +50,7 @@ pub enum Underscores {
 }
 
 /// What happens to `%2f` and `%5c` in a path.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EncodedSlashes {
     /// They stay as they are, and separate nothing.
@@ -61,7 +61,7 @@ pub enum EncodedSlashes {
 }
 
 /// What happens to `//` in a path.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DoubleSlashes {
     /// They stay.
@@ -74,7 +74,7 @@ pub enum DoubleSlashes {
 }
 
 /// Traces: which requests are sampled at the edge, and in which words their context is written.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Trace {
     /// The share of requests traced when the caller's wish is not believed. Default: `1%`.
@@ -86,7 +86,7 @@ pub struct Trace {
 }
 
 /// What happens to an untrusted caller's trace id.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UntrustedTrace {
     /// Kept, without its sampling flag.
@@ -97,7 +97,7 @@ pub enum UntrustedTrace {
 }
 
 /// A way of writing trace context.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TraceFormat {
     /// One `b3` header.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::many::OneOrMany;
 use super::policy::{Breaker, Mode};
@@ -15,7 +15,7 @@ use crate::units::{Share, Unit, UnitError, Wait, readable};
 readable!(Balance, Url);
 
 /// A service that can be called. It says where it is in exactly one way: `url`, `endpoints`, `dns` or `kubernetes`.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Target {
     /// One address, `http://host:port` or `https://host:port`. A name is looked up in the background, never while a request waits.
@@ -49,6 +49,7 @@ pub struct Target {
     /// Connections kept open between requests.
     pub pool: Option<Pool>,
     /// The target recognises the `x-banyan-shadow` header and then changes nothing: writes may be shadowed to it. Default: `false`, only reads are.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub dry_runs: bool,
     /// Which Host the target sees: the client's (`client`) or its own name (`target`). Default: `client`.
     pub host: Option<HostSent>,
@@ -57,7 +58,7 @@ pub struct Target {
 }
 
 /// Addresses from DNS. Answers are kept as long as they say, and the last good ones as long as no better ones come.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dns {
     /// The name to look up.
@@ -65,14 +66,14 @@ pub struct Dns {
     /// The port on every address. Needed unless `srv` is true.
     pub port: Option<u16>,
     /// Look up SRV records, which carry ports. Default: `false`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub srv: bool,
     /// Looked up at least this often, whatever the answer says. Default: `30s`.
     pub every: Option<Wait>,
 }
 
 /// Endpoints from the Kubernetes API.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Kubernetes {
     /// The service's name.
@@ -84,7 +85,7 @@ pub struct Kubernetes {
 }
 
 /// TLS towards a target.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct UpstreamTls {
     /// The name the certificate must be for. Default: the host of the URL; needed where that is an address.
@@ -100,7 +101,7 @@ pub struct UpstreamTls {
 }
 
 /// The HTTP version spoken to a target.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// HTTP/1.1.
@@ -132,7 +133,7 @@ impl Protocol {
 }
 
 /// Which Host header a target sees.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HostSent {
     /// The one the client sent.
@@ -143,7 +144,7 @@ pub enum HostSent {
 }
 
 /// A version of the PROXY protocol.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProxyVersion {
     /// The text form.
@@ -153,7 +154,7 @@ pub enum ProxyVersion {
 }
 
 /// Asking an endpoint whether it is well.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Health {
     /// The path to GET. Default: none, a connection that opens is enough.
@@ -171,7 +172,7 @@ pub struct Health {
 }
 
 /// Concurrency, a bounded queue and a bounded wait, so that one slow target never starves another.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bulkhead {
     /// So many requests under way at once.
@@ -186,7 +187,7 @@ pub struct Bulkhead {
 }
 
 /// Leaving out single bad endpoints. Not a breaker: that is about the whole target.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Outlier {
     /// So many failures in a row put an endpoint out. Default: 5.
@@ -202,7 +203,7 @@ pub struct Outlier {
 }
 
 /// An adaptive bound on concurrency. When it is reached, sheddable requests go first, then normal ones.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Overload {
     /// Never fewer at once than this. Default: 4.
@@ -216,7 +217,7 @@ pub struct Overload {
 }
 
 /// How long the steps of a call may take. The request's deadline cuts all of them.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timeouts {
     /// To connect, TLS included. Default: `2s`.
@@ -228,7 +229,7 @@ pub struct Timeouts {
 }
 
 /// Connections kept open to a target between requests.
-#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pool {
     /// So many idle ones per endpoint and thread. Default: 128.

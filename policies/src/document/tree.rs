@@ -22,6 +22,9 @@ const NODES_MAX: u32 = 4_000_000;
 /// Nodes that come from following aliases. A handful is honest; a bomb needs millions.
 const ALIASED_MAX: usize = 10_000;
 
+/// What trips everybody once: `{id}` in a path is a block to YAML where the line is in brackets or braces already.
+const BRACES: &str = "inside `[ ]` and `{ }` a path with a parameter needs quotes: \"/orders/{id}\"";
+
 /// One node of the document.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
@@ -188,7 +191,9 @@ impl<'p> Builder<'p> {
                 Err(error) => {
                     let marker = error.marker();
                     let at = self.at(&Span::new(*marker, *marker));
-                    self.problems.add(at, format!("this is not YAML: {}", error.info()), None);
+                    let line = text.lines().nth(at.line.saturating_sub(1) as usize).unwrap_or_default();
+                    let hint = line.contains("/{").then(|| BRACES.to_owned());
+                    self.problems.add(at, format!("this is not YAML: {}", error.info()), hint);
                     return None;
                 }
             };

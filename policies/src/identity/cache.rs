@@ -199,7 +199,7 @@ impl Shard {
         if slot.weight() > self.bytes_max / 4 {
             return;
         }
-        while self.index.len() >= self.entries_max || self.bytes + slot.weight() > self.bytes_max {
+        while self.is_full_for(&slot) && !self.index.is_empty() {
             self.evict();
         }
         self.bytes += slot.weight();
@@ -213,6 +213,10 @@ impl Shard {
         self.index.insert_unique(hash, place, |place| {
             slots.get(*place).and_then(Option::as_ref).map_or(0, |s| s.hash)
         });
+    }
+
+    fn is_full_for(&self, slot: &Slot) -> bool {
+        self.index.len() >= self.entries_max || self.bytes + slot.weight() > self.bytes_max
     }
 
     /// Takes one entry away. Ends: after one round every slot has lost its mark.
