@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::many::OneOrMany;
 use super::words::{By, Field, MethodWord, Name, Network, Peers, Scope, wrong};
+use crate::resilience::fallback::When as FallbackWhen;
 use crate::units::{Bytes, OpenAt, Rate, Share, Unit, UnitError, Wait, readable};
 
 readable!(FallbackWhen, RetryOn);
@@ -339,27 +340,6 @@ pub struct Fallback {
     pub last_good: Option<Wait>,
     /// When: `breaker`, `bulkhead`, `connect`, `timeout`, `reset`, `no-endpoint`, `overload`, or a status. Default: all but statuses.
     pub when: Option<OneOrMany<FallbackWhen>>,
-}
-
-/// What a fallback is for.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum FallbackWhen {
-    /// The breaker is open.
-    Breaker,
-    /// The bulkhead is full, or the wait ran out.
-    Bulkhead,
-    /// No connection could be made.
-    Connect,
-    /// No endpoint is well.
-    NoEndpoint,
-    /// Too much work.
-    Overload,
-    /// The connection broke.
-    Reset,
-    /// The answer did not come in time.
-    Timeout,
-    /// The target answered this.
-    Status(u16),
 }
 
 const FALLBACK_WORDS: [(&str, FallbackWhen); 7] = [

@@ -1,0 +1,221 @@
+use http::Method;
+use proptest::prelude::*;
+
+use super::*;
+use crate::resilience::{
+    budget,
+    deadline::Deadline,
+    repeat::{Effect, IdempotencyKey, Replayable},
+};
+
+const MS: fn(u64) -> Duration = Duration::from_millis;
+
+/// A GET with a second left whose first attempt was answered with a 503.
+fn story() -> Story<'static> {
+    Story {
+        call: Call {
+            method: &Method::GET,
+            idempotency_key: IdempotencyKey::Absent,
+            effect: Effect::AsMethod,
+            body: Replayable::Yes,
+            incoming_attempt: 1,
+            deadline: Deadline::new(Tick::ZERO, MS(1_000)),
+        },
+        attempt: 1,
+        sent: Sent::Something,
+        failure: Failure::Status(StatusCode::SERVICE_UNAVAILABLE),
+        retry_after: None,
+        answer: Answer::NotBegun,
+    }
+}
+
+/// The same as a POST, without a key.
+fn order(failure: Failure, sent: Sent) -> Story<'static> {
+    let story = story();
+    Story { call: Call { method: &Method::POST, ..story.call }, failure, sent, ..story }
+}
+
+fn decide(settings: &Settings, story: &Story<'_>) -> Again {
+    again(settings, story, &Budget::new(&budget::Settings::default()), Tick::ZERO, u64::MAX / 2)
+}
+
+#[track_caller]
+fn check(story: Story<'_>, want: Result<(), Because>) {
+    let mut settings = Settings::default();
+    settings.on.timeout = true;
+    let got = match decide(&settings, &story) {
+        Again::After(_) => Ok(()),
+        Again::Stop(because) => Err(because),
+    };
+    assert_eq!(got, want, "{story:?}");
+}
+
+#[test]
+fn what_is_idempotent_is_tried_again() {
+    for method in [Method::GET, Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS, Method::TRACE] {
+        check(Story { call: Call { method: &method, ..story().call }, ..story() }, Ok(()));
+    }
+    for method in [Method::POST, Method::PATCH, Method::CONNECT, Method::from_bytes(b"PURGE").unwrap()] {
+        let story = Story { call: Call { method: &method, ..story().call }, ..story() };
+        check(story, Err(Because::NotIdempotent));
+    }
+}
+
+#[test]
+fn an_order_that_may_have_been_placed_is_never_sent_again() {
+    let no = Err(Because::NotIdempotent);
+    check(order(Failure::Reset, Sent::Something), no);
+    check(order(Failure::Timeout, Sent::Something), no);
+    check(order(Failure::Status(StatusCode::SERVICE_UNAVAILABLE), Sent::Something), no);
+    // A status is an answer: whatever the shell believes, the service has seen the request.
+    check(order(Failure::Status(StatusCode::SERVICE_UNAVAILABLE), Sent::Nothing), no);
+    check(order(Failure::Grpc(14), Sent::Nothing), no);
+}
+
+#[test]
+fn an_order_that_provably_was_not_placed_is_sent_again() {
+    check(order(Failure::Connect, Sent::Something), Ok(()));
+    check(order(Failure::Refused, Sent::Something), Ok(()));
+    check(order(Failure::Reset, Sent::Nothing), Ok(()));
+    check(order(Failure::Timeout, Sent::Nothing), Ok(()));
+}
+
+#[test]
+fn a_key_or_the_operators_word_makes_an_order_repeatable() {
+    let order = order(Failure::Reset, Sent::Something);
+    check(Story { call: Call { idempotency_key: IdempotencyKey::Present, ..order.call }, ..order }, Ok(()));
+    check(Story { call: Call { effect: Effect::Idempotent, ..order.call }, ..order }, Ok(()));
+}
+
+#[test]
+fn retries_of_retries_are_refused() {
+    for (incoming_attempt, want) in [(0, Ok(())), (1, Ok(())), (2, Err(Because::CallerRetries))] {
+        check(Story { call: Call { incoming_attempt, ..story().call }, ..story() }, want);
+    }
+    let connect = order(Failure::Connect, Sent::Nothing);
+    let retried = Story { call: Call { incoming_attempt: 3, ..connect.call }, ..connect };
+    check(retried, Err(Because::CallerRetries));
+}
+
+#[test]
+fn an_answer_that_has_begun_is_never_taken_back() {
+    check(Story { answer: Answer::Begun, failure: Failure::Reset, ..story() }, Err(Because::AnswerBegun));
+}
+
+#[test]
+fn a_body_that_is_gone_cannot_be_sent_again() {
+    let gone = Story { call: Call { body: Replayable::No, ..story().call }, ..story() };
+    check(gone, Err(Because::BodyGone));
+}
+
+#[test]
+fn only_listed_failures_are_tried_again() {
+    check(
+        Story { failure: Failure::Status(StatusCode::INTERNAL_SERVER_ERROR), ..story() },
+        Err(Because::NotAsked),
+    );
+    check(Story { failure: Failure::Grpc(4), ..story() }, Err(Because::NotAsked));
+    check(Story { failure: Failure::Grpc(14), ..story() }, Ok(()));
+    let slow = Story { failure: Failure::Timeout, ..story() };
+    assert_eq!(decide(&Settings::default(), &slow), Again::Stop(Because::NotAsked));
+}
+
+#[test]
+fn attempts_are_counted_with_the_first() {
+    check(Story { attempt: 2, ..story() }, Ok(()));
+    check(Story { attempt: 3, ..story() }, Err(Because::AttemptsUsedUp));
+    assert_eq!(decide(&Settings::never(), &story()), Again::Stop(Because::AttemptsUsedUp));
+}
+
+#[test]
+fn there_is_no_attempt_without_time_for_it() {
+    let with = |left| Story {
+        call: Call { deadline: Deadline::new(Tick::ZERO, MS(left)), ..story().call },
+        ..story()
+    };
+    // Half of 25 ms of pause, 10 ms of use.
+    check(with(23), Ok(()));
+    check(with(22), Err(Because::DeadlineTooNear));
+    check(with(0), Err(Because::DeadlineTooNear));
+}
+
+#[test]
+fn retry_after_is_honoured_when_it_fits() {
+    let asked = Story { retry_after: Some(MS(500)), ..story() };
+    assert_eq!(
+        decide(&Settings::default(), &asked),
+        Again::After(MS(500) + Duration::from_nanos(12_499_999))
+    );
+    check(Story { retry_after: Some(MS(990)), ..story() }, Err(Because::RetryAfterTooLong));
+    check(Story { retry_after: Some(Duration::MAX), ..story() }, Err(Because::RetryAfterTooLong));
+}
+
+#[test]
+fn an_empty_budget_stops_retries_and_a_refused_retry_costs_nothing() {
+    let one = budget::Settings { ratio: 1.0, min_per_second: 0, ..Default::default() };
+    let budget = Budget::new(&one);
+    budget.deposit(Tick::ZERO);
+    let refused = order(Failure::Reset, Sent::Something);
+    let settings = Settings::default();
+    for _ in 0..10 {
+        assert_eq!(again(&settings, &refused, &budget, Tick::ZERO, 0), Again::Stop(Because::NotIdempotent));
+    }
+    assert_eq!(again(&settings, &story(), &budget, Tick::ZERO, 0), Again::After(Duration::ZERO));
+    assert_eq!(again(&settings, &story(), &budget, Tick::ZERO, 0), Again::Stop(Because::BudgetEmpty));
+}
+
+#[test]
+fn four_tiers_of_retries_together_stay_near_one_budget() {
+    // Every tier has three attempts and the last service always fails: 81 attempts per request without the rules.
+    fn send(tier: usize, incoming_attempt: u32, budgets: &[Budget], reached: &mut u32) {
+        let Some(budget) = budgets.get(tier) else {
+            *reached += 1;
+            return;
+        };
+        if incoming_attempt <= 1 {
+            budget.deposit(Tick::ZERO);
+        }
+        for attempt in 1.. {
+            send(tier + 1, attempt.max(incoming_attempt), budgets, reached);
+            let story = Story { attempt, call: Call { incoming_attempt, ..story().call }, ..story() };
+            if let Again::Stop(_) = again(&Settings::default(), &story, budget, Tick::ZERO, 0) {
+                break;
+            }
+        }
+    }
+    let settings = budget::Settings { min_per_second: 0, ..Default::default() };
+    let budgets: Vec<_> = (0..4).map(|_| Budget::new(&settings)).collect();
+    let mut reached = 0;
+    (0..1_000).for_each(|_| send(0, 1, &budgets, &mut reached));
+    assert!(reached <= 2_100, "{reached} calls for 1000 requests");
+}
+
+#[test]
+fn the_pause_doubles_up_to_its_limit() {
+    let settings = Settings::default();
+    let ceilings: Vec<_> =
+        (1..=6).map(|attempt| backoff(&settings, attempt, u64::MAX).as_millis() + 1).collect();
+    assert_eq!(ceilings, [25, 50, 100, 200, 250, 250]);
+    assert!(backoff(&settings, u32::MAX, u64::MAX) < settings.backoff_max);
+}
+
+proptest! {
+    #[test]
+    fn a_pause_always_fits_the_deadline(
+        roll: u64, attempt in 1_u32..10, left in 0_u64..2_000, retry_after in prop::option::of(0_u64..3_000),
+    ) {
+        let settings = Settings { attempts: 100, ..Settings::default() };
+        let deadline = Deadline::new(Tick::ZERO, MS(left));
+        let story = Story {
+            call: Call { deadline, ..story().call },
+            attempt,
+            retry_after: retry_after.map(MS),
+            ..story()
+        };
+        let budget = Budget::new(&budget::Settings::default());
+        if let Again::After(pause) = again(&settings, &story, &budget, Tick::ZERO, roll) {
+            prop_assert!(pause + settings.least_useful <= MS(left));
+            prop_assert!(retry_after.is_none_or(|asked| pause >= MS(asked)));
+        }
+    }
+}
