@@ -1,1 +1,103 @@
-//! wip
+//! Living state: buckets, breakers, budgets, bulkheads, verified tokens. It lives apart from the plan.
+//!
+//! The shell owns one [`Living`] for the life of the process. Compiling a plan asks it for the state of each policy by
+//! kind, name and settings: the same policy gets the state it had, so a reload resets no limit and closes no breaker; a
+//! changed one begins anew; what no plan uses any more is freed with the last plan that did.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::sync::{Arc, Weak};
+
+use crate::identity::cache::{TokenCache, TokenCacheSettings};
+use crate::limit::Buckets;
+use crate::sync::{Mutex, lock};
+
+/// How much room the state may take, and the random numbers its hashes are keyed with.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// Callers counted at once, over all limits. Default: a million, about 32 MiB if ever full.
+    pub buckets_max: usize,
+    /// Verified tokens remembered.
+    pub tokens: TokenCacheSettings,
+    /// Random numbers of the shell's: nobody outside can choose keys that collide.
+    pub seeds: [u64; 4],
+}
+
+impl Room {
+    /// The default room, with these random numbers.
+    pub fn seeded(seeds: [u64; 4]) -> Self {
+        Self { buckets_max: 1 << 20, tokens: TokenCacheSettings::default(), seeds }
+    }
+}
+
+/// All living state of one process.
+#[derive(Debug)]
+pub struct Living {
+    /// The buckets of all limits.
+    pub buckets: Buckets,
+    /// Tokens verified lately.
+    pub tokens: TokenCache,
+    kept: Mutex<HashMap<Key, Weak<dyn Any + Send + Sync>>>,
+}
+
+/// Which state: the kind of engine, the name of the policy, and a print of the settings that shape it.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Key {
+    kind: &'static str,
+    name: String,
+    settings: u64,
+}
+
+/// Fixed: these keys come from the operator's own document, and must be the same after a reload.
+const PRINT_SEEDS: [u64; 4] = [0x62_61_6e_79, 0x61_6e_5f_70, 0x72_69_6e_74, 0x5f_76_31_00];
+
+/// A print of settings: equal for equal settings, in this process and the next.
+pub fn print(settings: &(impl Debug + ?Sized)) -> u64 {
+    let [a, b, c, d] = PRINT_SEEDS;
+    ahash::RandomState::with_seeds(a, b, c, d).hash_one(format!("{settings:?}"))
+}
+
+/// A print of a name or a caller that stays the same over reloads and restarts, and between replicas.
+pub fn stable_hash(value: &(impl Hash + ?Sized)) -> u64 {
+    let [a, b, c, d] = PRINT_SEEDS;
+    ahash::RandomState::with_seeds(d, c, b, a).hash_one(value)
+}
+
+impl Living {
+    /// Nothing has happened yet.
+    pub fn new(room: Room) -> Self {
+        Self {
+            buckets: Buckets::new(room.buckets_max, room.seeds),
+            tokens: TokenCache::new(room.tokens, room.seeds),
+            kept: Mutex::default(),
+        }
+    }
+
+    /// The state of this policy: what it was, if a plan still holds it under the same kind, name and settings; else new.
+    pub fn keep<T: Send + Sync + 'static>(
+        &self,
+        kind: &'static str,
+        name: &str,
+        settings: &impl Debug,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        let key = Key { kind, name: name.into(), settings: print(settings) };
+        let mut kept = lock(&self.kept);
+        let known = kept.get(&key).and_then(Weak::upgrade).and_then(|state| state.downcast::<T>().ok());
+        known.unwrap_or_else(|| {
+            let state = Arc::new(make());
+            let any: Arc<dyn Any + Send + Sync> = state.clone();
+            kept.insert(key, Arc::downgrade(&any));
+            state
+        })
+    }
+
+    /// Forgets the names of state that no plan holds any more; returns how many are left.
+    pub fn sweep(&self) -> usize {
+        let mut kept = lock(&self.kept);
+        kept.retain(|_, state| state.strong_count() > 0);
+        kept.len()
+    }
+}

@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, IntoDeserializer, Unexpected, Visitor, value::StrDeserializer};
-use serde::{Deserialize, Serialize};
 
 use super::many::{EACH, ONE_OR_MANY};
 use super::problem::{At, Problems, did_you_mean};

@@ -11,6 +11,7 @@ use super::many::OneOrMany;
 use super::migrate::Migrate;
 use super::policy::{Answer, with_policies};
 use super::words::{Field, Host, MethodWord, Name, Path, Regex};
+use crate::route::{self, BadPattern, Expression, HeaderMatch, HeaderTest, Pattern, QueryMatch, QueryTest};
 
 with_policies! {
     /// Which requests, and what happens to them. The most specific route wins, whatever the order.
@@ -146,4 +147,48 @@ pub struct Redirect {
     pub host: Option<String>,
     /// Another path; `{name}` stands for a parameter of the route's path. The query is kept.
     pub path: Option<String>,
+}
+
+impl Route {
+    /// Which requests it speaks for, as the router reads it.
+    pub fn pattern(&self) -> Result<Pattern, BadPattern> {
+        let paths = match &self.path_regex {
+            Some(regex) => vec![route::Path::regex(regex.as_str())?],
+            None => {
+                self.path.0.iter().map(|path| route::Path::parse(path.as_str())).collect::<Result<_, _>>()?
+            }
+        };
+        let matching = self.matching.clone().unwrap_or_default();
+        let headers = matching.headers.iter().map(|(field, test)| {
+            let test = match test {
+                Match::Exact(text) => HeaderTest::Exact(text.clone()),
+                Match::Present(true) => HeaderTest::Present,
+                Match::Present(false) => HeaderTest::Absent,
+                Match::Regex(regex) => HeaderTest::Regex(Expression::parse(regex.as_str())?),
+            };
+            Ok(HeaderMatch { name: field.0.clone(), test })
+        });
+        let query = matching.query.iter().map(|(name, test)| {
+            let test = match test {
+                Match::Exact(text) => QueryTest::Exact(text.clone()),
+                Match::Present(true) => QueryTest::Present,
+                Match::Present(false) => QueryTest::Absent,
+                Match::Regex(regex) => QueryTest::Regex(Expression::parse(regex.as_str())?),
+            };
+            Ok(QueryMatch { name: name.clone(), test })
+        });
+        Ok(Pattern {
+            name: self.name.as_ref().map_or_else(String::new, |name| name.0.clone()),
+            hosts: self
+                .host
+                .0
+                .iter()
+                .map(|host| route::Host::parse(host.as_str()))
+                .collect::<Result<_, _>>()?,
+            paths,
+            methods: self.method.0.iter().map(|method| method.0.clone()).collect(),
+            headers: headers.collect::<Result<_, _>>()?,
+            query: query.collect::<Result<_, _>>()?,
+        })
+    }
 }

@@ -234,7 +234,7 @@ pub struct Timeouts {
 pub struct Pool {
     /// So many idle ones per endpoint and thread. Default: 128.
     pub idle: Option<u32>,
-    /// Closed after so long without a request. Default: `60s`.
+    /// Closed after so long without a request. Default: `1m`.
     pub idle_for: Option<Wait>,
     /// Closed after so long in any case, so that new certificates and addresses come into use. Default: `1h`.
     pub age: Option<Wait>,

@@ -29,6 +29,7 @@ routes:
     deadline: 3
     colour: red
   - name: all
+    path: /x
     to: shop
 ",
         &[

@@ -10,6 +10,7 @@ use http::{HeaderName, Method};
 use ipnet::IpNet;
 
 use crate::access::{PeerRules, ScopeRule};
+use crate::route;
 use crate::units::{Unit, UnitError, readable};
 
 readable!(By, Field, Host, MethodWord, Name, Network, Path, Peers, Regex, Scope);
@@ -167,16 +168,16 @@ macro_rules! text_words {
 text_words! {
     /// The host of a route.
     Host("host", "a host such as shop.example or *.shop.example, without port", r"^(\*\.)?[A-Za-z0-9._:\[\]-]+$") =
-        |text| if text.is_empty() { Err(String::new()) } else { Ok(()) };
+        |text| route::Host::parse(text).map(drop).map_err(|error| error.to_string());
     /// The path of a route.
     Path("path", "a path such as /orders, /orders/** or /orders/{id}", r"^/.*$") =
-        |text| if text.starts_with('/') { Ok(()) } else { Err(String::new()) };
+        |text| route::Path::parse(text).map(drop).map_err(|error| error.to_string());
     /// Which workloads.
     Peers("peers", "a mesh identity such as ns/shop/sa/orders, ns/shop/* or spiffe://domain/ns/shop/sa/orders", r"^(spiffe://|ns/).+$") =
         |text| PeerRules::compile(&[text.into()], Some("trust.domain")).map(drop).map_err(|error| error.to_string());
     /// A regular expression, in linear time.
     Regex("regex", "a regular expression", r".") =
-        |text| if text.is_empty() { Err(String::new()) } else { Ok(()) };
+        |text| route::Expression::parse(text).map(drop).map_err(|error| error.to_string());
     /// Which scopes.
     Scope("scope", "scopes such as `orders:read | orders:write`", r".") =
         |text| ScopeRule::parse(text).map(drop).map_err(|error| error.to_string());

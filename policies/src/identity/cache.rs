@@ -104,6 +104,12 @@ pub(super) struct Kept {
     pub(super) verified: Tick,
 }
 
+impl std::fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenCache").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
 impl TokenCache {
     /// An empty cache. The seeds must be random: with seeds an attacker knows, tokens could be chosen to meet.
     pub fn new(settings: TokenCacheSettings, seeds: [u64; 4]) -> Self {

@@ -155,6 +155,12 @@ struct State {
     last_failure: Option<FetchFailed>,
 }
 
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Keyring").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 impl Keyring {
     /// A keyring to be filled by fetching. The first fetch is due at once.
     pub fn fetching(settings: KeyringSettings) -> Self {

@@ -27,9 +27,9 @@ pub struct Joint {
 
 /// One bounded store for all limits of the process.
 ///
-/// Costs 17 bytes a slot, and never holds more slots than its cap. A caller whose bucket is full needs no slot, so
-/// what fills the store is callers who came lately. Keys land in sets of eight; live buckets begin to collide when about
-/// half the slots are live, so a cap of twice the expected callers keeps [`Buckets::evicted`] near zero.
+/// Costs 18.3 bytes a slot, and never holds more slots than its cap. A caller whose bucket is full needs no slot, so
+/// what fills the store is callers who came lately. Keys land in sets of seven, some of which fill up before the others: with a cap
+/// of twice the live callers one in fifty finds no slot of its own, with three times one in five hundred.
 ///
 /// When there is no room, a bucket that has filled up goes first, which loses nothing. Else the least used goes, among
 /// equals the one nearest to being full: a flood of one-off keys drives out one-off keys and not the busy ones.
@@ -39,7 +39,7 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Room for `cap` buckets (at least 512). The seeds are secret random numbers: who knows them can choose keys
+    /// Room for `cap` buckets (at least 448). The seeds are secret random numbers: who knows them can choose keys
     /// that collide.
     pub fn new(cap: usize, seeds: [u64; 4]) -> Self {
         Self { shards: Shards::new(cap), hasher: hasher(seeds) }

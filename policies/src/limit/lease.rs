@@ -83,7 +83,7 @@ pub struct Leases {
 }
 
 impl Leases {
-    /// Room for the leases of `cap` callers (at least 512), at about 50 bytes each.
+    /// Room for the leases of `cap` callers (at least 448), at about 70 bytes each.
     pub fn new(cap: usize) -> Self {
         Self { shards: Shards::new(cap), down_until: AtomicU64::new(0) }
     }

@@ -1,20 +1,20 @@
 //! Bounded memory for one small value per key, whoever sends how many keys.
 //!
-//! A table is a row of sets of eight slots; a key's hash names its set, so finding, storing and evicting look at
-//! eight slots and never more. There is no "empty" mark: a slot whose value has lapsed says the same as no slot,
+//! A table is a row of sets of seven slots; a key's hash names its set, so finding, storing and evicting look at
+//! seven slots and never more. There is no "empty" mark: a slot whose value has lapsed says the same as no slot,
 //! and is free to be used again. Rooms beside this one know [`Shards`]; nobody outside `limit` knows any of it.
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, MutexGuard, lock};
 use crate::time::Tick;
 
-/// Slots of a set. Eight keys fill one cache line.
-const WAYS: usize = 8;
+/// Slots of a set. Seven keys and what is noted about them fill one cache line, and seven buckets the next.
+const WAYS: usize = 7;
 
 /// Fewest shards: with at most a few dozen threads, two seldom want the same one.
 const SHARDS_MIN: usize = 64;
 
-/// Slots a shard should not exceed, if more shards can help: growing copies a whole shard under its lock, and 70 KB
+/// Slots a shard should not exceed, if more shards can help: growing copies a whole shard under its lock, and 75 KB
 /// take some ten microseconds.
 const SHARD_SLOTS: usize = 4096;
 
@@ -42,7 +42,7 @@ pub(super) struct Shards<V> {
 struct Shard<V>(Mutex<Table<V>>);
 
 impl<V: Lapses> Shards<V> {
-    /// Room for `cap` keys, but at least 512. Memory is taken as keys come.
+    /// Room for `cap` keys, but at least 448. Memory is taken as keys come.
     pub(super) fn new(cap: usize) -> Self {
         Self::with_shards(cap, (cap / SHARD_SLOTS).next_power_of_two().max(SHARDS_MIN))
     }
@@ -91,6 +91,7 @@ pub(super) struct Table<V> {
 }
 
 #[derive(Clone, Copy, Default)]
+#[repr(C, align(64))]
 struct Set<V> {
     keys: [u64; WAYS],
     touched: [u8; WAYS],

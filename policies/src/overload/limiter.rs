@@ -192,13 +192,17 @@ impl Gates {
     }
 
     fn set(&self, limit: f64, settings: &Settings) {
-        // Not `clamp`, which panics if its bounds are not numbers; `min` and `max` pass them over.
-        let normal = settings.normal_share.max(0.0).min(1.0);
-        let sheddable = settings.sheddable_share.max(0.0).min(normal);
+        let normal = share(settings.normal_share);
+        let sheddable = share(settings.sheddable_share).min(normal);
         self.critical.store(places(limit), Relaxed);
         self.normal.store(places(limit * normal), Relaxed);
         self.sheddable.store(places(limit * sheddable), Relaxed);
     }
+}
+
+/// A share as it was meant. Not a number means none: `clamp` alone would pass it on, and panic on it as a bound.
+fn share(said: f64) -> f64 {
+    if said.is_nan() { 0.0 } else { said.clamp(0.0, 1.0) }
 }
 
 /// Whole places, at least one: an idle service takes anybody.

@@ -1,4 +1,4 @@
-//! Every interleaving of requests that come and go.
+//! The interleavings of requests that come and go.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,13 @@ use super::*;
 use crate::request::Priority;
 use crate::time::Tick;
 
+/// All interleavings with at most three preemptions, which is what keeps three threads affordable.
+fn check(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(model);
+}
+
 fn limiter(max: u32, samples_min: u32) -> Arc<Limiter> {
     let settings =
         Settings { min: 1, max, initial: 1, samples_min, window: Duration::ZERO, ..Settings::default() };
@@ -17,7 +24,7 @@ fn limiter(max: u32, samples_min: u32) -> Arc<Limiter> {
 
 #[test]
 fn loom_never_more_in_flight_than_the_limit_and_none_leaks() {
-    loom::model(|| {
+    check(|| {
         let limiter = limiter(1, 100);
         let visit = |limiter: Arc<Limiter>| {
             let ticket = limiter.enter(Priority::Critical, Tick::from_nanos(1));
@@ -41,7 +48,7 @@ fn loom_never_more_in_flight_than_the_limit_and_none_leaks() {
 
 #[test]
 fn loom_threads_that_close_windows_at_the_same_time_lose_nothing() {
-    loom::model(|| {
+    check(|| {
         let limiter = limiter(4, 1);
         let visit = |limiter: Arc<Limiter>, now: u64| {
             if let Ok(ticket) = limiter.enter(Priority::Critical, Tick::from_nanos(now)) {

@@ -5,7 +5,7 @@
 //! moves the limit by what it learns when they leave ([`Ticket::finish`]). Shedding before a queue grows is the point:
 //! a request that is refused at once costs nobody anything.
 //!
-//! No locks: a handful of atomics, and the arithmetic ([`gradient`](self)) is a pure function that whoever closes a
+//! No locks: a handful of atomics, and the arithmetic (`gradient.rs`) is a pure function that whoever closes a
 //! measuring window runs. Must not know: what a request is, whom it is for, why it failed. Health checks and the
 //! admin page don't come through here at all: they are never shed.
 //!

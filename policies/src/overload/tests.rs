@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::gradient::{Breath, Course, Growth, Seen};
 use super::*;
 use crate::request::Priority;
-use crate::time::Tick;
+use crate::time::{Tick, nanos};
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1000 * MS;
@@ -271,7 +271,7 @@ impl Service {
             self.arrive(&mut stretch);
             // Exponential gaps: callers know nothing of each other.
             let chance = (self.roll() >> 11) as f64 / (1u64 << 53) as f64;
-            next += (-gap * (1.0 - chance).ln()) as u64;
+            next += nanos(Duration::from_secs_f64(-gap * (1.0 - chance).ln() / 1e9));
         }
         self.now = end;
         stretch.latency_ms /= f64::from(stretch.goodput().max(1));

@@ -195,6 +195,12 @@ struct Word {
     phase: Phase,
 }
 
+impl std::fmt::Debug for Breaker {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Breaker").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 impl Breaker {
     /// A closed breaker.
     pub fn new(settings: Settings) -> Self {

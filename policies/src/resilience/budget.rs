@@ -56,6 +56,12 @@ pub struct Budget {
     window: u64,
 }
 
+impl std::fmt::Debug for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Budget").field("window", &self.window).finish_non_exhaustive()
+    }
+}
+
 impl Budget {
     /// An empty bank; the fixed rate is there at once.
     pub fn new(settings: &Settings) -> Self {

@@ -113,6 +113,12 @@ enum Served {
     Yes,
 }
 
+impl std::fmt::Debug for Bulkhead {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bulkhead").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 impl Bulkhead {
     /// An empty one.
     pub fn new(settings: Settings) -> Self {

@@ -8,6 +8,7 @@ use crate::document::policy::{
 };
 use crate::document::words::{By, Name};
 use crate::headers::{EditError, Edits};
+use crate::limit::Quota;
 
 /// Each policy that stands in the block itself.
 pub(super) fn each(document: &Document, root: Place<'_>, policies: Policies<'_>, place: Place<'_>) {
@@ -109,6 +110,11 @@ fn identity(document: &Document, root: Place<'_>, name: &Name, place: Place<'_>,
 fn limiting(limit: &Limit, place: Place<'_>) {
     if limit.burst == Some(0) {
         place.key("burst").problem("nothing could ever pass: expected at least 1");
+    }
+    let quota =
+        Quota { count: limit.rate.count, per: limit.rate.per, burst: limit.burst.filter(|burst| *burst > 0) };
+    if let Err(error) = quota.compile() {
+        place.key("rate").problem(error.to_string());
     }
     if limit.shared == Some(false) && limit.if_store_down.is_some() {
         place.key("if_store_down").problem("this limit is not shared, so it has no store that could be down");

@@ -10,6 +10,7 @@ use crate::document::route::{Redirect, Route};
 use crate::document::target::Protocol;
 use crate::document::words::Name;
 use crate::document::{Document, OneOrMany};
+use crate::route::{Conflict, Table};
 
 pub(super) fn check(document: &Document, root: Place<'_>) {
     for (name, profile) in &document.profiles.0 {
@@ -62,6 +63,21 @@ fn routes(document: &Document, root: Place<'_>, routes: &[Route], list: Place<'_
         }
         action(document, root, route, place, side);
         block(document, root, route.policies(), &route.profiles, place);
+    }
+    overlaps(routes, list);
+}
+
+/// Routes that no order can tell apart.
+fn overlaps(routes: &[Route], list: Place<'_>) {
+    let patterns = routes.iter().enumerate().filter_map(|(n, route)| Some((n, route.pattern().ok()?)));
+    let (places, patterns): (Vec<_>, Vec<_>) = patterns.unzip();
+    let Err(conflicts) = Table::build(patterns) else { return };
+    for conflict in conflicts {
+        let second = match &conflict {
+            Conflict::SameRequests { second, .. } => places.get(*second),
+            Conflict::RegexesTooLarge { .. } | Conflict::TooManyPlaces { .. } => None,
+        };
+        second.map_or(list, |n| list.item(*n)).problem(conflict.to_string());
     }
 }
 

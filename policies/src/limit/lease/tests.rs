@@ -88,6 +88,20 @@ fn a_refusal_by_the_store_is_believed_without_asking_again() {
 }
 
 #[test]
+fn whom_the_store_has_refused_gets_no_credit_until_it_grants_in_full() {
+    let (leases, terms) = (Leases::new(512), terms(1, 80, 2, IfStoreDown::Local));
+    let waits = Answer::NeedsLease { otherwise: IfStoreDown::Local };
+    let _ = leases.spend(&terms, KEY, 1, at(9 * S));
+    let _ = leases.merge(&terms, KEY, 0, Duration::from_millis(700), at(9 * S));
+    assert_eq!(leases.spend(&terms, KEY, 1, at(9 * S + 700 * MS)), Spend { answer: waits, ask: asks(2) });
+    let _ = leases.merge(&terms, KEY, 2, Duration::ZERO, at(9 * S + 701 * MS));
+    // The debt is paid, one permit is in hand, and credit is good again.
+    for _ in 0..2 {
+        assert_eq!(leases.spend(&terms, KEY, 1, at(9 * S + 701 * MS)).answer, Answer::Allowed);
+    }
+}
+
+#[test]
 fn unused_permits_lapse_and_the_next_batch_is_smaller() {
     let (leases, terms) = (Leases::new(512), terms(100, 80, 1, IfStoreDown::Local));
     let mut now = 9 * S;

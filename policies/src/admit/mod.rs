@@ -1,0 +1,379 @@
+//! The whole decision about one request, told in order: which route, who, may they, how much, how important, where to.
+//!
+//! [`admit`] is what both proxies call, and what `explain` calls with a witness that listens. It takes facts and the time,
+//! and gives a [`Verdict`]; only here is a [`Permit`] made. For a known token it allocates nothing.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+mod answer;
+mod caller;
+mod permit;
+mod side;
+
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Because, LocalAnswer, Refusal, problem};
+pub use caller::Caller;
+pub use permit::{Observed, Permit, Standing};
+pub use side::{Moved, Stick};
+
+use crate::cors;
+use crate::guard::{Body, Clean};
+use crate::headers::Carried;
+use crate::identity::Asked;
+use crate::identity::Refused;
+use crate::limit::Outcome;
+use crate::plan::{Action, Door, Mode, Plan, Requirement, Route, Tokens};
+use crate::request::{Incoming, Priority};
+use crate::resilience::deadline::Deadline;
+use crate::resilience::fault;
+use crate::route::{self, Found};
+use crate::time::Now;
+use crate::verdict::{Denial, Fault};
+use crate::why::Witness;
+
+/// Less time than this is not enough for any answer over a network.
+const LEAST_USEFUL: Duration = Duration::from_millis(2);
+
+/// Everything a decision looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The request as it came.
+    pub incoming: &'a Incoming<'a>,
+    /// What the guard made of it.
+    pub clean: &'a Clean<'a>,
+    /// What trusted callers said about it.
+    pub carried: &'a Carried,
+    /// The client's address, behind trusted proxies.
+    pub client: IpAddr,
+    /// The time.
+    pub now: Now,
+    /// A random number.
+    pub roll: u64,
+    /// Has this request waited for new keys already?
+    pub asked: Asked,
+}
+
+/// What shall happen.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Answer this; nobody else is asked.
+    Answer(LocalAnswer),
+    /// Not decided: fetch the keys of this issuer, and ask again.
+    AskKeys {
+        /// The issuer.
+        tokens: Arc<Tokens>,
+        /// The key the token names.
+        key_id: Option<Box<str>>,
+    },
+    /// Send it on.
+    Permit(Box<Permit>),
+    /// Refuse it.
+    Refuse(Box<Refusal>),
+}
+
+/// Why a decision ended early.
+enum Stop {
+    AskKeys { tokens: Arc<Tokens>, key_id: Option<Box<str>> },
+    Refuse(Because, Option<Duration>),
+}
+
+impl From<Denial> for Stop {
+    fn from(denial: Denial) -> Self {
+        Self::Refuse(Because::Denial(denial), None)
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Refuse(Because::Fault(fault), None)
+    }
+}
+
+/// Decides about one request at one door.
+pub fn admit(plan: &Plan, door: &Door, ask: &Ask<'_>, why: &mut impl Witness) -> Verdict {
+    let head = ask.incoming.head;
+    let preflight = cors::is_preflight(head).then(|| cors::wanted_method(head)).flatten();
+    let question = route::Ask {
+        host: &ask.clean.host,
+        path: &ask.clean.path,
+        query: ask.clean.query,
+        method: preflight.as_ref().unwrap_or(&head.method),
+        headers: &head.headers,
+    };
+    let (route, params) = match door.table.find(&question, why) {
+        Found::Route { index, params } => match door.routes.get(index) {
+            Some(route) => (route, params),
+            None => return Verdict::Refuse(Box::new(Refusal::unrouted(Because::Fault(Fault::Internal)))),
+        },
+        Found::MethodNotAllowed { allowed } => {
+            return Verdict::Refuse(Box::new(Refusal::not_allowed(&allowed)));
+        }
+        Found::Nothing => {
+            return Verdict::Refuse(Box::new(Refusal::unrouted(Because::Denial(Denial::NoRoute))));
+        }
+    };
+    if let (Some(_), Some(cors)) = (&preflight, &route.cors) {
+        return match cors.preflight(head, why) {
+            Ok(headers) => Verdict::Answer(LocalAnswer::preflight(route, headers)),
+            Err(denial) => Verdict::Refuse(Box::new(Refusal::of(route, denial.into(), None))),
+        };
+    }
+    let mut making = Making { plan, route, ask, why, observed: SmallVec::new(), standing: None };
+    let decided = making.decide();
+    let Making { observed, standing, why, .. } = making;
+    match decided {
+        Ok(Some(permit)) => {
+            let path = route
+                .path
+                .as_ref()
+                .map(|edit| edit.apply(&ask.clean.path, |name| params.value(name)).into_owned());
+            Verdict::Permit(Box::new(Permit { path, observed, standing, ..permit }))
+        }
+        Ok(None) => match LocalAnswer::of(route, ask, |name| params.value(name)) {
+            Some(answer) => {
+                why.note("route", || format!("`{}` answers by itself", route.name));
+                Verdict::Answer(answer)
+            }
+            None => Verdict::Refuse(Box::new(Refusal::of(route, Denial::BadTarget.into(), None))),
+        },
+        Err(Stop::AskKeys { tokens, key_id }) => Verdict::AskKeys { tokens, key_id },
+        Err(Stop::Refuse(because, retry_after)) => {
+            let refusal = Refusal::of(route, because, retry_after);
+            Verdict::Refuse(Box::new(Refusal { standing, observed, ..refusal }))
+        }
+    }
+}
+
+/// A decision in the making.
+struct Making<'a, W> {
+    plan: &'a Plan,
+    route: &'a Arc<Route>,
+    ask: &'a Ask<'a>,
+    why: &'a mut W,
+    observed: SmallVec<[Observed; 2]>,
+    standing: Option<Standing>,
+}
+
+impl<W: Witness> Making<'_, W> {
+    /// A permit, or nothing if the route answers by itself, or why not.
+    fn decide(&mut self) -> Result<Option<Permit>, Stop> {
+        let caller = self.caller()?;
+        self.body()?;
+        self.limits(&caller)?;
+        let (side, moved) = match &self.route.action {
+            Action::Answer(_) | Action::Redirect(_) => return Ok(None),
+            Action::Forward(side) => (side, None),
+            Action::Migrate(migration) => {
+                let moved = side::choose(migration, &caller, self.ask, self.why);
+                (moved.side(migration), Some(moved))
+            }
+        };
+        let priority = self.priority();
+        let deadline =
+            Deadline::at_edge(self.ask.now.tick, self.route.deadline, self.ask.carried.deadline_left);
+        deadline.refuse_if_too_short(self.ask.now.tick, LEAST_USEFUL)?;
+        let entry = match &side.target.overload {
+            None => None,
+            Some((limiter, mode)) => match limiter.enter(priority, self.ask.now.tick) {
+                Ok(entry) => Some(entry),
+                Err(shed) => {
+                    let mode = self.route.mode.and(Some(*mode));
+                    self.refuse_or_observe(
+                        "overload",
+                        mode,
+                        Because::Denial(Denial::Overloaded),
+                        Some(shed.retry_after),
+                    )?;
+                    None
+                }
+            },
+        };
+        let delay = self.fault()?;
+        Ok(Some(Permit {
+            route: self.route.clone(),
+            generation: self.plan.generation,
+            caller,
+            priority,
+            deadline,
+            moved,
+            entry,
+            delay,
+            path: None,
+            standing: None,
+            observed: SmallVec::new(),
+        }))
+    }
+
+    /// Refuses, or where the policy only observes, notes that it would have.
+    fn refuse_or_observe(
+        &mut self,
+        about: &'static str,
+        mode: Mode,
+        because: Because,
+        retry_after: Option<Duration>,
+    ) -> Result<(), Stop> {
+        match mode {
+            Mode::Enforce => Err(Stop::Refuse(because, retry_after)),
+            Mode::Observe => {
+                self.why.note(about, || format!("would refuse with `{}`, but only observes", because.slug()));
+                self.observed.push(Observed { about, because });
+                Ok(())
+            }
+        }
+    }
+
+    fn caller(&mut self) -> Result<Caller, Stop> {
+        let mut caller = Caller::unknown(self.ask);
+        let Some(require) = &self.route.require else { return Ok(caller) };
+        let demanded = self.demands(require, &mut caller);
+        match demanded {
+            Ok(()) => Ok(caller),
+            Err(Stop::Refuse(because, retry_after)) => {
+                self.refuse_or_observe("require", require.mode, because, retry_after)?;
+                Ok(caller)
+            }
+            // A policy that only observes must not make a request wait for keys either.
+            Err(ask @ Stop::AskKeys { .. }) if require.mode == Mode::Enforce => Err(ask),
+            Err(Stop::AskKeys { .. }) => {
+                self.refuse_or_observe(
+                    "require",
+                    Mode::Observe,
+                    Because::Fault(Fault::KeysUnavailable),
+                    None,
+                )?;
+                Ok(caller)
+            }
+        }
+    }
+
+    /// Everything that is named must hold, the cheapest first.
+    fn demands(&mut self, require: &Requirement, caller: &mut Caller) -> Result<(), Stop> {
+        let headers = &self.ask.incoming.head.headers;
+        if let Some(addresses) = &require.addresses {
+            addresses.check(self.ask.client, self.why)?;
+        }
+        if let Some(peers) = &require.peers {
+            peers.check(self.ask.incoming.peer.identity.as_ref(), self.why)?;
+        }
+        if let Some(keys) = &require.api_keys {
+            caller.key = Some(keys.find(headers, self.why)?.clone());
+        }
+        if !require.tokens.is_empty() {
+            caller.claims = Some(self.token(&require.tokens, caller)?);
+        }
+        if let Some(scope) = &require.scope {
+            scope.check(caller.scopes(), self.why)?;
+        }
+        for rule in &require.claims {
+            match &caller.claims {
+                Some(claims) => rule.check(&claims.all, self.why)?,
+                None => return Err(Denial::ClaimMismatch.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// A token of any of these issuers. Of several refusals, one about the token itself tells more than "not mine".
+    fn token(
+        &mut self,
+        issuers: &[Arc<Tokens>],
+        caller: &mut Caller,
+    ) -> Result<Arc<crate::identity::Claims>, Stop> {
+        let mut refused = Stop::from(Denial::TokenMissing);
+        for tokens in issuers {
+            match tokens.check(&self.plan.living.tokens, self.ask, self.why) {
+                Ok(claims) => {
+                    caller.tokens = Some(tokens.clone());
+                    return Ok(claims);
+                }
+                Err(Refused::AskKeys { key_id }) => {
+                    refused = Stop::AskKeys { tokens: tokens.clone(), key_id }
+                }
+                Err(Refused::Fault(fault)) => refused = fault.into(),
+                Err(Refused::Denial(
+                    Denial::TokenIssuer | Denial::TokenKeyUnknown | Denial::TokenMissing,
+                )) if issuers.len() > 1
+                    && !matches!(refused, Stop::Refuse(Because::Denial(Denial::TokenMissing), _)) => {}
+                Err(Refused::Denial(denial)) => refused = denial.into(),
+            }
+        }
+        Err(refused)
+    }
+
+    fn body(&mut self) -> Result<(), Stop> {
+        match (self.route.body_max, self.ask.clean.body) {
+            (Some(max), Body::Length(length)) if length > max => {
+                self.why.note("body_limit", || format!("the body has {length} bytes; {max} are allowed"));
+                self.refuse_or_observe("body_limit", self.route.mode, Denial::BodyTooLarge.into(), None)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// All limits that enforce are taken together or not at all; those that observe are counted one by one.
+    fn limits(&mut self, caller: &Caller) -> Result<(), Stop> {
+        let buckets = &self.plan.living.buckets;
+        let now = self.ask.now.tick;
+        let route = self.route;
+        let mut together: SmallVec<[_; 4]> = SmallVec::new();
+        let mut which: SmallVec<[usize; 4]> = SmallVec::new();
+        for (n, limit) in route.limits.iter().enumerate() {
+            let key = buckets.key(limit.id, caller.counted(&limit.per, self.ask));
+            match limit.mode {
+                Mode::Enforce => {
+                    together.push((limit.gcra, key));
+                    which.push(n);
+                }
+                Mode::Observe => {
+                    let outcome = buckets.check(limit.gcra, key, 1, now);
+                    self.why.note("limit", || format!("{} per {}: {outcome}", limit.rate, limit.name));
+                    if let Outcome::Limited { .. } = outcome {
+                        self.refuse_or_observe("limit", Mode::Observe, Denial::RateLimited.into(), None)?;
+                    }
+                }
+            }
+        }
+        if together.is_empty() {
+            return Ok(());
+        }
+        let joint = buckets.check_all(&together, 1, now);
+        let Some(limit) = which.get(joint.by).and_then(|n| route.limits.get(*n)) else { return Ok(()) };
+        self.why.note("limit", || format!("{} per {}: {}", limit.rate, limit.name, joint.outcome));
+        self.standing = Some(Standing {
+            limit: which.get(joint.by).copied().unwrap_or_default(),
+            outcome: joint.outcome,
+        });
+        match joint.outcome {
+            Outcome::Allowed { .. } => Ok(()),
+            Outcome::Limited { retry_after, .. } => {
+                Err(Stop::Refuse(Because::Denial(Denial::RateLimited), Some(retry_after)))
+            }
+        }
+    }
+
+    /// The route's word, but a trusted caller may make its own request less important, never more.
+    fn priority(&mut self) -> Priority {
+        let priority = self.route.priority.max(self.ask.carried.priority.unwrap_or(Priority::Critical));
+        self.why.note("priority", || format!("{priority}"));
+        priority
+    }
+
+    /// A failure made on purpose: the delay, or a refusal.
+    fn fault(&mut self) -> Result<Option<Duration>, Stop> {
+        // The roll also chooses the side of a migration; turned, so that the two have nothing to do with each other.
+        let roll = self.ask.roll.rotate_left(17);
+        let Some(injected) = self.route.fault.as_ref().and_then(|fault| fault::inject(fault, roll)) else {
+            return Ok(None);
+        };
+        if let Some(status) = injected.abort {
+            self.refuse_or_observe("fault", self.route.mode, Because::Injected(status), None)?;
+        }
+        Ok(Some(injected.delay).filter(|_| self.route.mode == Mode::Enforce))
+    }
+}
