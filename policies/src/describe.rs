@@ -62,23 +62,23 @@ pub fn effective(document: &Document) -> Vec<Setting> {
     let root = walk.schema.clone();
     for (singular, plural) in [("target", "targets"), ("identity", "identities"), ("profile", "profiles")] {
         for (name, block) in document[plural].as_object().into_iter().flatten() {
-            walk.subject(format!("{singular} {name}"), &root["properties"][plural], block, &Value::Null);
+            walk.subject(&format!("{singular} {name}"), &root["properties"][plural], block, &Value::Null);
         }
     }
     walk.routes("route", &root["properties"]["routes"], &document["routes"], &profiles);
     if let Some(inbound) = document.get("inbound").filter(|inbound| !inbound.is_null()) {
         let (own, routes) = split_routes(inbound);
-        walk.subject("inbound".into(), &root["properties"]["inbound"], &own, &profiles);
+        walk.subject("inbound", &root["properties"]["inbound"], &own, &profiles);
         walk.routes("inbound route", &root["properties"]["routes"], &routes, &profiles);
     }
     for (name, call) in document["calls"].as_object().into_iter().flatten() {
         let (own, routes) = split_routes(call);
-        walk.subject(format!("call {name}"), &root["properties"]["calls"], &own, &profiles);
+        walk.subject(&format!("call {name}"), &root["properties"]["calls"], &own, &profiles);
         walk.routes(&format!("call {name}, route"), &root["properties"]["routes"], &routes, &profiles);
     }
     for whole in ["service", "trust", "guard", "trace"] {
         if let Some(block) = document.get(whole).filter(|block| !block.is_null()) {
-            walk.subject(whole.into(), &root["properties"][whole], block, &Value::Null);
+            walk.subject(whole, &root["properties"][whole], block, &Value::Null);
         }
     }
     walk.found
@@ -159,12 +159,12 @@ impl Walk {
         let item = list["items"].clone();
         for route in routes.as_array().into_iter().flatten() {
             let name = route["name"].as_str().unwrap_or_default();
-            self.subject(format!("{kind} {name}"), &item, route, profiles);
+            self.subject(&format!("{kind} {name}"), &item, route, profiles);
         }
     }
 
     /// One subject: what it says itself, then what its profiles say where it says nothing, then the defaults.
-    fn subject(&mut self, subject: String, schema: &Value, block: &Value, profiles: &Value) {
+    fn subject(&mut self, subject: &str, schema: &Value, block: &Value, profiles: &Value) {
         let schema = self.definition(schema);
         let mut whole = block.clone();
         let mut origins: BTreeMap<String, Origin> = BTreeMap::new();
@@ -181,7 +181,7 @@ impl Walk {
         let properties = schema["properties"].as_object().cloned().unwrap_or_default();
         for (key, property) in &properties {
             let from = origins.get(key).cloned().unwrap_or(Origin::Document);
-            self.setting(&subject, key, property, &whole[key], &from);
+            self.setting(subject, key, property, &whole[key], &from);
         }
     }
 

@@ -67,7 +67,7 @@ pub fn stable_hash(value: &(impl Hash + ?Sized)) -> u64 {
 
 impl Living {
     /// Nothing has happened yet.
-    pub fn new(room: Room) -> Self {
+    pub fn new(room: &Room) -> Self {
         Self {
             buckets: Buckets::new(room.buckets_max, room.seeds),
             tokens: TokenCache::new(room.tokens, room.seeds),

@@ -3,6 +3,11 @@
 //! Every number in a document carries its unit; a bare number is an error that says which units there are.
 //! [`Unit`] is the one way in: text to value, value to text, and the pattern an editor checks with.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "a float is cast to an integer only after its range was checked; casts saturate"
+)]
+
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
@@ -157,7 +162,7 @@ impl FromStr for Wait {
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = crate::time::nanos(self.0);
-        match TIMES.iter().find(|(_, size)| nanos >= *size && nanos % size == 0) {
+        match TIMES.iter().find(|(_, size)| nanos >= *size && nanos.is_multiple_of(*size)) {
             Some((name, size)) => write!(f, "{}{name}", nanos / size),
             None if nanos == 0 => f.write_str("0s"),
             None => write!(f, "{}us", nanos as f64 / 1e3),
@@ -295,8 +300,10 @@ impl FromStr for Bytes {
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, size) =
-            SIZES.iter().find(|(_, size)| self.0 >= *size && self.0 % size == 0).unwrap_or(&("B", 1));
+        let (name, size) = SIZES
+            .iter()
+            .find(|(_, size)| self.0 >= *size && self.0.is_multiple_of(*size))
+            .unwrap_or(&("B", 1));
         write!(f, "{}{name}", self.0 / size)
     }
 }

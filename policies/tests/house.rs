@@ -1,5 +1,6 @@
 //! The rules of the house that no compiler keeps: what `policies` may know, which way imports point, what every
 //! file opens with, which licences and crates come in.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 #![allow(clippy::disallowed_methods, reason = "a test of files reads files")]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -61,6 +61,10 @@ pub struct Ask<'a> {
 
 /// What shall happen.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a permit is the common case, and boxing it would allocate per request"
+)]
 pub enum Verdict {
     /// Answer this; nobody else is asked.
     Answer(LocalAnswer),
@@ -72,7 +76,7 @@ pub enum Verdict {
         key_id: Option<Box<str>>,
     },
     /// Send it on.
-    Permit(Box<Permit>),
+    Permit(Permit),
     /// Refuse it.
     Refuse(Box<Refusal>),
 }
@@ -133,7 +137,7 @@ pub fn admit(plan: &Plan, door: &Door, ask: &Ask<'_>, why: &mut impl Witness) ->
                 .path
                 .as_ref()
                 .map(|edit| edit.apply(&ask.clean.path, |name| params.value(name)).into_owned());
-            Verdict::Permit(Box::new(Permit { path, observed, standing, ..permit }))
+            Verdict::Permit(Permit { path, observed, standing, ..permit })
         }
         Ok(None) => match LocalAnswer::of(route, ask, |name| params.value(name)) {
             Some(answer) => {

@@ -60,7 +60,7 @@ impl Call {
 }
 
 fn living() -> Arc<Living> {
-    Arc::new(Living::new(Room::seeded([1, 2, 3, 4])))
+    Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])))
 }
 
 fn document(text: &str) -> Document {
@@ -131,15 +131,15 @@ impl World {
     }
 }
 
-fn token(claims: serde_json::Value) -> String {
+fn token(claims: &serde_json::Value) -> String {
     crate::identity::install_provider();
     let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::HS256);
     let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
-    jsonwebtoken::encode(&header, &claims, &key).unwrap()
+    jsonwebtoken::encode(&header, claims, &key).unwrap()
 }
 
 fn user(name: &str, scope: &str) -> String {
-    token(serde_json::json!({
+    token(&serde_json::json!({
         "iss": "https://id.shop.example", "aud": "shop-api", "sub": name, "scope": scope,
         "exp": 1_700_000_600, "department": "support",
     }))
@@ -345,7 +345,7 @@ routes: [{ name: all, migrate: { from: old, to: new, share: 50% } }]
     for roll in [3, u64::MAX / 3, u64::MAX / 3 * 2, u64::MAX] {
         let first = Call { roll, ..get("/") };
         let Verdict::Permit(permit) = world.verdict(&first, &mut Silent) else { panic!("no permit") };
-        let (Some(Moved::ToNew(Stick::SetCookie(value)) | Moved::StaysOld(Stick::SetCookie(value)))) =
+        let Some(Moved::ToNew(Stick::SetCookie(value)) | Moved::StaysOld(Stick::SetCookie(value))) =
             permit.moved()
         else {
             panic!("{:?}", permit.moved())

@@ -128,5 +128,6 @@ fn ahead(epoch: u64, other: u64) -> u64 {
     epoch.wrapping_sub(other) & EPOCH_MASK
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

@@ -170,6 +170,7 @@ impl FromStr for Gate {
 }
 
 impl GateLimit {
+    #[allow(clippy::cast_possible_truncation, reason = "at most 100, by the filter above the cast")]
     fn parse(text: &str) -> Option<Self> {
         if let Some((old, share)) = text.split_once('+') {
             return Some(Self::OldPlus(old.trim().parse().ok()?, share.trim().parse().ok()?));

@@ -167,7 +167,7 @@ impl Plan {
         match identity::all(document, materials, living) {
             Ok(identities) => notion.identities = identities,
             Err(bad) => {
-                bad.iter().for_each(|(name, error)| notion.trouble(&format!("identities/{name}"), error))
+                bad.iter().for_each(|(name, error)| notion.trouble(&format!("identities/{name}"), error));
             }
         }
         let targets = document.targets.0.iter();

@@ -80,6 +80,7 @@ pub enum Grpc {
 
 /// What a route does.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one of them per route, never moved")]
 pub enum Action {
     /// Answers by itself.
     Answer(FixedAnswer),

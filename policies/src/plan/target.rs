@@ -14,6 +14,7 @@ use crate::document::words::By;
 use crate::overload;
 use crate::resilience::{breaker, bulkhead, outlier};
 use crate::state::Living;
+use crate::units::Share;
 
 /// A target.
 #[derive(Debug)]
@@ -178,7 +179,7 @@ fn outlier(written: &Written) -> (outlier::Settings, Mode) {
         in_a_row: written.failures.unwrap_or(5),
         eject_for: written.out_for.map_or(Duration::from_secs(30), |wait| wait.0),
         eject_max: written.out_for_max.map_or(Duration::from_secs(300), |wait| wait.0),
-        max_ejected: written.max_out.map_or(0.5, |share| share.ratio()),
+        max_ejected: written.max_out.map_or(0.5, Share::ratio),
         ..defaults
     };
     (settings, written.mode.unwrap_or_default())

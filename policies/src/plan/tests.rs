@@ -30,7 +30,7 @@ fn breaker(plan: &Plan) -> &Arc<crate::resilience::breaker::Breaker> {
 
 #[test]
 fn an_unchanged_policy_keeps_its_state_and_a_changed_one_begins_anew() {
-    let living = Arc::new(Living::new(Room::seeded([1, 2, 3, 4])));
+    let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
     let before = compile(SHOP, &living);
     let same = compile(SHOP, &living);
     let changed = compile(&SHOP.replace("50%", "60%"), &living);
@@ -42,7 +42,7 @@ fn an_unchanged_policy_keeps_its_state_and_a_changed_one_begins_anew() {
 
 #[test]
 fn what_no_plan_uses_any_more_is_freed() {
-    let living = Arc::new(Living::new(Room::seeded([1, 2, 3, 4])));
+    let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
     let plan = compile(SHOP, &living);
     assert_eq!(living.sweep(), 3, "a bulkhead, a breaker, a budget");
     drop(plan);
@@ -51,7 +51,7 @@ fn what_no_plan_uses_any_more_is_freed() {
 
 #[test]
 fn what_a_document_refers_to_and_nobody_has_is_told_together() {
-    let living = Arc::new(Living::new(Room::seeded([1, 2, 3, 4])));
+    let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
     let text = "version: 1
 identities:
   a: { secret: { env: NOT_SET }, issuer: a, audience: b }
@@ -68,7 +68,7 @@ identities:
 
 #[test]
 fn a_sidecar_has_a_door_on_each_side() {
-    let living = Arc::new(Living::new(Room::seeded([1, 2, 3, 4])));
+    let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
     let plan = compile(include_str!("../../examples/sidecar.yaml"), &living);
     let names = |door: &Door| door.routes.iter().map(|route| route.name.to_string()).collect::<Vec<_>>();
     assert_eq!(names(&plan.inbound), ["admin", "promotions", "order"]);
@@ -79,7 +79,7 @@ fn a_sidecar_has_a_door_on_each_side() {
 /// The defaults that the manual states are the defaults that the code uses.
 #[test]
 fn the_manual_tells_the_defaults_that_hold() {
-    let living = Arc::new(Living::new(Room::seeded([1, 2, 3, 4])));
+    let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
     let text = "version: 1
 targets:
   shop: { url: http://shop, health: { every: 5s }, bulkhead: { max: 1 }, overload: { min: 4 }, timeouts: { idle: 30s }, pool: { idle: 128 }, breaker: { open_at: 50% of 20 in 10s }, outlier: { failures: 5 } }

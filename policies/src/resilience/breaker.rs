@@ -229,6 +229,7 @@ impl Breaker {
     }
 
     /// The call is over. Returns the transition it caused, if it caused one: the caller logs it.
+    #[allow(clippy::needless_pass_by_value, reason = "a pass is used up by its report")]
     pub fn record(&self, pass: Pass, outcome: Outcome, now: Tick) -> Option<Change> {
         let count = match outcome {
             Outcome::Neutral => None,
@@ -393,5 +394,6 @@ impl Word {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

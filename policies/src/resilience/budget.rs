@@ -134,7 +134,8 @@ fn low_half(word: u64) -> u32 {
     u32::try_from(word & u64::from(u32::MAX)).unwrap_or(u32::MAX)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use proptest::prelude::*;
 
@@ -149,7 +150,7 @@ mod tests {
     }
 
     fn withdrawals(budget: &Budget, now: Tick) -> u32 {
-        (0..10_000).take_while(|_| budget.withdraw(now)).count() as u32
+        u32::try_from((0..10_000).take_while(|_| budget.withdraw(now)).count()).unwrap()
     }
 
     #[test]
@@ -218,7 +219,7 @@ mod tests {
                 now += millis;
                 (0..requests).for_each(|_| budget.deposit(at(now)));
                 deposits += requests;
-                taken += (0..wanted).filter(|_| budget.withdraw(at(now))).count() as u32;
+                taken += u32::try_from((0..wanted).filter(|_| budget.withdraw(at(now))).count()).unwrap();
                 let fixed = f64::from(rate) * (now as f64 / 1_000.0 + 10.0);
                 prop_assert!(f64::from(taken) <= 0.2 * f64::from(deposits) + fixed + 1e-6);
             }

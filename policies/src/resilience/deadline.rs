@@ -76,7 +76,8 @@ pub fn carried(header: &[u8]) -> Option<Duration> {
     Some(Duration::from_millis(millis))
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use proptest::prelude::*;
 

@@ -97,7 +97,8 @@ fn kind(ending: Ending) -> Option<When> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use std::time::Duration;
 

@@ -32,7 +32,8 @@ pub fn inject(settings: &Settings, roll: u64) -> Option<Injected> {
     hit.then(|| Injected { delay: settings.delay.unwrap_or_default(), abort: settings.abort })
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
 

@@ -22,7 +22,8 @@ pub fn hedge(call: &Call<'_>, budget: &Budget, now: Tick) -> Result<(), Because>
     if budget.withdraw(now) { Ok(()) } else { Err(Because::BudgetEmpty) }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use std::time::Duration;
 

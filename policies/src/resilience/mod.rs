@@ -19,5 +19,6 @@ pub mod repeat;
 pub mod retry;
 mod spell;
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_tests;

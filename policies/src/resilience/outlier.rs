@@ -185,5 +185,6 @@ fn rest(set: &Set, index: usize, now: Tick) -> Counts {
     others.fold(Counts::default(), |sum, (_, endpoint)| sum.and(endpoint.state.counts(now)))
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

@@ -25,7 +25,8 @@ mod sites;
 mod table;
 mod trie;
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 pub use allowed::Allowed;

@@ -4,7 +4,6 @@
 mod patterns;
 mod precedence;
 mod reference;
-mod zz;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 

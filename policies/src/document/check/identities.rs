@@ -36,7 +36,7 @@ fn kind(identity: &Identity, place: Place<'_>) {
             "give it one of: jwks, keys, secret, api_keys",
         ),
         several => {
-            place.problem(format!("an identity is checked in one way, not by {}", several.join(" and by ")))
+            place.problem(format!("an identity is checked in one way, not by {}", several.join(" and by ")));
         }
     }
 }
@@ -64,7 +64,7 @@ fn token(identity: &Identity, place: Place<'_>) {
     if identity.skew.is_some_and(|skew| skew.0 > Duration::from_secs(60)) {
         place.key("skew").problem("more than 60s would keep expired tokens alive");
     }
-    for (field, _) in &identity.claims_to_headers {
+    for field in identity.claims_to_headers.keys() {
         if let Err(error) = IdentityNames::new([field.0.clone()]) {
             place.key("claims_to_headers").named(field.0.as_str()).problem(error.to_string());
         }

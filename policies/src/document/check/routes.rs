@@ -53,9 +53,10 @@ fn routes(document: &Document, root: Place<'_>, routes: &[Route], list: Place<'_
             }
             None => {}
             Some(name) => {
-                if names.insert(name, n).is_some() {
-                    place.key("name").problem(format!("another route is named `{name}`"));
-                }
+                let known = names.insert(name, n);
+                known
+                    .iter()
+                    .for_each(|_| place.key("name").problem(format!("another route is named `{name}`")));
             }
         }
         if route.path_regex.is_some() && !route.path.0.is_empty() {
@@ -118,7 +119,7 @@ fn action(document: &Document, root: Place<'_>, route: &Route, place: Place<'_>,
     match (said.as_slice(), side) {
         ([], Side::Mesh) => {}
         (["to" | "migrate"], Side::Mesh) => {
-            place.problem("this route's target is known from where it stands")
+            place.problem("this route's target is known from where it stands");
         }
         ([_], _) => {}
         ([], Side::Edge) if ways.iter().any(|(way, _)| place.names(way)) => {}
@@ -202,7 +203,7 @@ fn migration(document: &Document, root: Place<'_>, migrate: &Migrate, place: Pla
         (Some(_), Some(_)) => place.key("share").problem("either `plan` or `share`, not both"),
         (None, None) if place.names("plan") || place.names("share") => {}
         (None, None) => {
-            place.problem_with_hint("this migration moves nobody", "give it a `plan` or a `share`")
+            place.problem_with_hint("this migration moves nobody", "give it a `plan` or a `share`");
         }
     }
     let shadows =

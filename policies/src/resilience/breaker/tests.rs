@@ -214,6 +214,6 @@ proptest! {
         let breaker = Breaker::new(Settings { probes, ..Settings::default() });
         calls(&breaker, 20, Outcome::Failure, at(0));
         let out: Vec<_> = (0..asked).filter_map(|_| breaker.allow(at(5_000)).ok()).collect();
-        prop_assert_eq!(out.len() as u32, asked.min(probes));
+        prop_assert_eq!(u32::try_from(out.len()).unwrap(), asked.min(probes));
     }
 }
