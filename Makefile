@@ -22,7 +22,7 @@ test: needs ## everything that can fail: decisions, golden documents, properties
 	$(MAKE) loom
 
 loom: ## every interleaving of the shared atomics
-	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --locked --release -p banyan-policies --lib --target-dir target/loom loom_
+	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --locked --profile loom -p banyan-policies --lib --target-dir target/loom loom_
 
 bench: needs ## what a decision costs
 	$(CARGO) bench --locked -p banyan-policies

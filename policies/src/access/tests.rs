@@ -1,3 +1,5 @@
+//! Decision tables of scopes, claims, addresses and peers.
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;

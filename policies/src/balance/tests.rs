@@ -273,7 +273,8 @@ fn failing_fast_attracts_no_traffic() {
 fn a_stray_failure_does_not_banish_an_endpoint() {
     let mut service = Simulation::new(Policy::LeastLoad, 2);
     // One call in a thousand fails, on both.
-    let stray = |_, now: u64| (20, if now % 1_000 == 0 { Outcome::Failure } else { Outcome::Success });
+    let stray =
+        |_, now: u64| (20, if now.is_multiple_of(1_000) { Outcome::Failure } else { Outcome::Success });
     let shares = service.run((0, 60_000, 2), stray);
     assert!(shares.iter().all(|share| *share > 0.3), "{shares:?}");
 }

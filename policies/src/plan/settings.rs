@@ -6,25 +6,45 @@ use crate::document::settings::TraceFormat;
 use crate::document::settings::{DoubleSlashes, EncodedSlashes, Underscores as Written, UntrustedTrace};
 use crate::guard::{FieldLimits, PathRules, Rules, Separators, Slashes, Underscores};
 use crate::headers::{IdentityNames, Trust};
+use crate::trace::{Echo, Format, Propagation, Sampler, Strangers};
 use crate::units::Share;
 
-/// Traces: which are sampled, and in which words their context is written.
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// Traces: which are sampled, and in which words their context is read and written.
+#[derive(Clone, Debug)]
 pub struct Tracing {
-    /// The share of requests traced where the caller's wish is not believed.
-    pub sample: Share,
-    /// What happens to an untrusted caller's trace id.
-    pub untrusted: UntrustedTrace,
-    /// The formats written; none listed means W3C, and B3 where B3 came in.
-    pub write: Vec<TraceFormat>,
+    /// Which traces are recorded.
+    pub sampler: Sampler,
+    /// How context is read and written.
+    pub propagation: Propagation,
 }
 
 pub(super) fn tracing(document: &Document) -> Tracing {
     let written = document.trace.clone().unwrap_or_default();
+    let defaults = Propagation::default();
+    let formats = |list: &[TraceFormat]| {
+        list.iter()
+            .map(|format| match format {
+                TraceFormat::B3 => Format::B3Single,
+                TraceFormat::B3multi => Format::B3Multi,
+                TraceFormat::W3c => Format::TraceContext,
+            })
+            .collect::<Vec<_>>()
+    };
     Tracing {
-        sample: written.sample.unwrap_or(Share::from_millionths(10_000)),
-        untrusted: written.untrusted.unwrap_or_default(),
-        write: written.write,
+        sampler: Sampler {
+            ratio: written.sample.map_or(Sampler::default().ratio, Share::ratio),
+            ..Sampler::default()
+        },
+        propagation: Propagation {
+            write: if written.write.is_empty() { defaults.write } else { formats(&written.write) },
+            // Who says what is written means that, and nothing besides.
+            echo: if written.write.is_empty() { defaults.echo } else { Echo::Never },
+            strangers: match written.untrusted.unwrap_or_default() {
+                UntrustedTrace::Keep => Strangers::Keep,
+                UntrustedTrace::Restart => Strangers::Restart,
+            },
+            read: defaults.read,
+        },
     }
 }
 

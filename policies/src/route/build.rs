@@ -50,8 +50,15 @@ struct Draft<'p> {
     trie: Trie,
     candidates: Vec<Candidate>,
     captures: Vec<Captures>,
-    /// Host, root, and its regular expressions in order.
-    sites: Vec<(&'p Host, u32, Vec<(&'p str, Span)>)>,
+    sites: Vec<SiteDraft<'p>>,
+}
+
+/// A site in the making.
+struct SiteDraft<'p> {
+    host: &'p Host,
+    root: u32,
+    /// In order, with who stands behind each.
+    expressions: Vec<(&'p str, Span)>,
 }
 
 /// What a pattern that lists no host or no path stands for.
@@ -102,7 +109,7 @@ impl<'p> Draft<'p> {
         let mut placed = Vec::with_capacity(patterns.len());
         for (route, rule, host, path) in anywhere.places(patterns) {
             let site = *sites.entry(host).or_insert_with(|| {
-                self.sites.push((host, self.trie.root(), Vec::new()));
+                self.sites.push(SiteDraft { host, root: self.trie.root(), expressions: Vec::new() });
                 self.sites.len() - 1
             });
             let (spot, captures) = self.spot(site, path);
@@ -122,7 +129,7 @@ impl<'p> Draft<'p> {
             }
             Shape::Segments { segments, end } => (segments, end),
         };
-        let root = self.sites.get(site).map_or(NONE, |(_, root, _)| *root);
+        let root = self.sites.get(site).map_or(NONE, |site| site.root);
         let node = self.trie.grow(root, segments);
         let captures = Captures::of(segments, end).map_or(NONE, |captures| {
             self.captures.push(captures);
@@ -156,8 +163,8 @@ impl<'p> Draft<'p> {
                 }
             }
             Spot::Regex { site, text, .. } => {
-                if let Some((_, _, regexes)) = self.sites.get_mut(site) {
-                    regexes.push((text, span));
+                if let Some(site) = self.sites.get_mut(site) {
+                    site.expressions.push((text, span));
                 }
             }
         }
@@ -166,16 +173,16 @@ impl<'p> Draft<'p> {
     fn finish_sites(&self) -> Result<Sites, Vec<Conflict>> {
         let mut sites = Sites::new();
         let mut conflicts = Vec::new();
-        for (host, root, expressions) in &self.sites {
+        for SiteDraft { host, root, expressions } in &self.sites {
             let regexes = match expressions.as_slice() {
                 [] => None,
-                some => Regexes::build(some).map(Box::new).map_or_else(
-                    |_| {
+                some => match Regexes::build(some) {
+                    Ok(regexes) => Some(Box::new(regexes)),
+                    Err(_) => {
                         conflicts.push(Conflict::RegexesTooLarge { host: host.to_string() });
                         None
-                    },
-                    Some,
-                ),
+                    }
+                },
             };
             sites.insert(host, Site { root: *root, regexes });
         }

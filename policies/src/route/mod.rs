@@ -26,7 +26,6 @@ mod table;
 mod trie;
 
 #[cfg(test)]
-#[cfg(not(loom))]
 mod tests;
 
 pub use allowed::Allowed;

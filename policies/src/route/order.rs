@@ -76,14 +76,13 @@ pub(super) fn rules(one: &Pattern, two: &Pattern) -> Ordering {
     counts(one).cmp(&counts(two)).then_with(|| conditions(one).cmp(&conditions(two)))
 }
 
-/// The conditions in an order of their own: how much each pins down, then its words.
-fn conditions(rule: &Pattern) -> (Vec<(u8, String)>, Vec<(u8, String)>) {
-    let mut headers: Vec<_> =
-        rule.headers.iter().map(|field| (field.test.rank(), field.to_string())).collect();
-    let mut query: Vec<_> = rule.query.iter().map(|pair| (pair.test.rank(), pair.to_string())).collect();
-    headers.sort();
-    query.sort();
-    (headers, query)
+/// The conditions in an order of their own: headers first, then how much each pins down, then its words.
+fn conditions(rule: &Pattern) -> Vec<(u8, u8, String)> {
+    let headers = rule.headers.iter().map(|field| (0, field.test.rank(), field.to_string()));
+    let query = rule.query.iter().map(|pair| (1, pair.test.rank(), pair.to_string()));
+    let mut conditions: Vec<_> = headers.chain(query).collect();
+    conditions.sort();
+    conditions
 }
 
 /// The line that [`Place::reason`] holds.

@@ -1,3 +1,5 @@
+//! Quantities: text in, canonical text out, or what is wrong with it.
+
 use std::fmt::Debug;
 
 use proptest::prelude::*;

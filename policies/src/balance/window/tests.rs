@@ -1,3 +1,5 @@
+//! Counts over a sliding window.
+
 use proptest::prelude::*;
 
 use super::*;

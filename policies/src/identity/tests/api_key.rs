@@ -1,3 +1,5 @@
+//! API keys: who is recognised, and what cannot be loaded.
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::api_key::*;

@@ -1,3 +1,5 @@
+//! The cache of verified tokens: what it remembers, what it forgets, how large it grows.
+
 use std::sync::Arc;
 use std::time::Duration;
 

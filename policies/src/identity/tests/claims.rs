@@ -1,3 +1,5 @@
+//! What a token says, read strictly.
+
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -1,3 +1,5 @@
+//! Where a request carries its token, and what is taken for one.
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::forge::settings;

@@ -1,3 +1,5 @@
+//! The keyring over time: fetches that fail, keys that change, tokens that name unknown ones.
+
 use std::time::Duration;
 
 use proptest::prelude::*;

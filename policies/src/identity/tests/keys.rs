@@ -1,3 +1,5 @@
+//! Key sets: what is read, what is left out, what is refused.
+
 use serde_json::{Value, json};
 
 use super::forge::*;

@@ -1,3 +1,5 @@
+//! The ring provider against every algorithm we take.
+
 use jsonwebtoken::crypto::verify;
 use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use jsonwebtoken::{DecodingKey, decode_header};

@@ -1,3 +1,5 @@
+//! When a breaker opens, lets probes out, and closes.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,7 @@
+//! Who gets in, who waits, who is turned away.
+
+#![allow(clippy::cast_possible_truncation, reason = "a handful of places")]
+
 use std::sync::atomic::AtomicUsize;
 
 use proptest::prelude::*;

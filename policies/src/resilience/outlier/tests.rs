@@ -1,3 +1,5 @@
+//! Which endpoint is left out, and for how long.
+
 use std::net::SocketAddr;
 
 use proptest::prelude::*;

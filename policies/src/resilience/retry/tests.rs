@@ -1,3 +1,5 @@
+//! What is tried again, when, and why not.
+
 use http::Method;
 use proptest::prelude::*;
 

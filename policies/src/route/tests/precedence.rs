@@ -348,3 +348,15 @@ fn the_witness_hears_why_each_candidate_lost() {
     );
     assert_eq!(notes(&["- /a"], "GET h/b"), [""; 0]);
 }
+
+#[test]
+fn no_candidate_is_asked_twice_on_the_way_to_a_less_specific_host() {
+    assert_eq!(
+        notes(&["POST shop.example/**", "PUT *.example/a/**", "- /**"], "GET shop.example/a"),
+        [
+            "`POST shop.example/**` loses: it does not answer GET",
+            "`PUT *.example/a/**` loses: it does not answer GET",
+            "`- /**` wins",
+        ]
+    );
+}

@@ -120,7 +120,7 @@ impl std::fmt::Debug for Request {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn the_trie_agrees_with_reading_every_pattern(
