@@ -428,6 +428,24 @@ proptest! {
     }
 
     #[test]
+    fn a_reload_of_the_same_document_in_the_middle_changes_no_decision(
+        before in prop::collection::vec(calls(), 1..20),
+        after in prop::collection::vec(calls(), 1..20),
+    ) {
+        let limited = SHOP.replace("- { name:", "- { limit: { per: address, rate: 1/s, burst: 2 }, name:");
+        let (steady, changing) = (living(), living());
+        let (steady, first) = (World::after(&limited, &steady, 1), World::after(&limited, &changing, 1));
+        for call in &before {
+            prop_assert_eq!(steady.says(call), first.says(call));
+        }
+        let second = World::after(&limited, &changing, 2);
+        drop(first);
+        for call in &after {
+            prop_assert_eq!(steady.says(call), second.says(call));
+        }
+    }
+
+    #[test]
     fn explaining_never_changes_a_verdict(calls in prop::collection::vec(calls(), 1..20)) {
         let (told, silent) = (World::new(SHOP), World::new(SHOP));
         for call in &calls {

@@ -41,8 +41,9 @@ pub fn manual(golden: impl Fn(&str) -> Option<String>) -> String {
 
 const INTRODUCTION: &str = "# Configuration
 
-Made from the doc comments of `policies/src/document/`; do not edit. `banyan-gateway check FILE` and `banyan-sidecar check FILE`
-say what is wrong with a document, `explain` says what it means for one request, and `schema` prints the JSON Schema for editors.
+Made from the doc comments of `policies/src/document/`; do not edit. `banyan-gateway check PATH` says what is wrong with a document,
+`settings` what it means, `routes` in which order its routes are tried, `diff` what changes from another one, and `schema` prints the
+JSON Schema for editors.
 
 Quantities carry their unit: durations `200ms` `3s` `10m` `1h`, rates `100/s` `20/10s`, shares `5%`, sizes `64KiB`.
 Secrets are references, `{ file: PATH }` or `{ env: NAME }`. Unknown keys are errors.

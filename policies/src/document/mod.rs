@@ -39,6 +39,8 @@ use settings::{Guard, Trace, Trust};
 use target::Target;
 use words::Name;
 
+use crate::route::Table;
+
 /// A Banyan policy document: one language for the gateway and the sidecar.
 ///
 /// A document is one file, or a directory of files that are read as one. It is loaded whole or not at all.
@@ -88,5 +90,17 @@ impl Document {
             Some(document) if problems.is_empty() => Ok(document),
             _ => Err(problems.into_error(sources)),
         }
+    }
+
+    /// The routes of the edge in the order they are tried, the most specific first, a line each.
+    pub fn order(&self) -> Vec<String> {
+        let patterns: Vec<_> = self.routes.0.iter().filter_map(|route| route.pattern().ok()).collect();
+        let names: Vec<_> = patterns.iter().map(|pattern| pattern.name.clone()).collect();
+        let table = Table::build(patterns).map(|table| table.order()).unwrap_or_default();
+        let name = |n: usize| names.get(n).map_or("", String::as_str);
+        table
+            .iter()
+            .map(|place| format!("{}: {} {} ({})", name(place.route), place.host, place.path, place.reason))
+            .collect()
     }
 }

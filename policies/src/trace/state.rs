@@ -22,7 +22,7 @@ const OWN: &[u8] = b"banyan";
 /// A valid `tracestate`, or none. Cheap to clone: a clean field is shared with the message it came in.
 ///
 /// Keys follow level 1, which is stricter about `@` than level 2, save that level 2 lets every key begin with a
-/// digit. Anything that is no list, and a key that occurs twice, voids the whole field.
+/// digit. Anything that is no list voids the whole field; of a key that occurs twice the first is kept.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct State(Option<HeaderValue>);
 
