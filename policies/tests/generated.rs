@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 #![allow(clippy::disallowed_methods, reason = "generated documents are files")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use policies::document::{manual, schema};
+use policies::describe::used_settings;
+use policies::document::{Document, Source, manual, schema};
 use policies::verdict::{Denial, Fault, Row};
 
 fn at(path: &str) -> PathBuf {
@@ -21,26 +23,23 @@ fn check(path: &str, generated: &str) {
     assert!(checked_in == generated, "{path} is out of date: run `make golden` and read the diff");
 }
 
-/// The first golden document that shows a setting's key where it would stand.
-fn example(setting: &str) -> Option<String> {
-    let (section, key) = setting.split_once('.')?;
-    let (key, block) = (format!("{key}:"), format!("{section}:"));
-    let mut files: Vec<_> = std::fs::read_dir(at("policies/tests/golden"))
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    files.sort();
-    let shows = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let document = text.split("-----").next().unwrap_or_default().to_owned();
-        let top = ["document", "target", "route", "identity", "profile", "inbound", "call", "service"]
-            .contains(&section);
-        document.contains(&key)
-            && (top || document.contains(&block))
-            && !path.to_string_lossy().contains("errors")
-    };
-    let found = files.into_iter().find(shows)?;
-    Some(format!("../policies/tests/golden/{}", found.file_name()?.to_string_lossy()))
+/// For each setting the golden document that shows it; of several, the one that shows fewest others.
+fn examples() -> BTreeMap<String, String> {
+    let mut shown: Vec<(BTreeSet<String>, String)> = Vec::new();
+    for entry in std::fs::read_dir(at("policies/tests/golden")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.split("\n-----").next().unwrap_or_default();
+        if let Ok(document) = Document::load(&[Source::new("golden", text)]) {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            shown.push((used_settings(&document), format!("../policies/tests/golden/{name}")));
+        }
+    }
+    shown.sort_by_key(|(settings, file)| (std::cmp::Reverse(settings.len()), file.clone()));
+    shown
+        .into_iter()
+        .flat_map(|(settings, file)| settings.into_iter().map(move |setting| (setting, file.clone())))
+        .collect()
 }
 
 #[test]
@@ -50,7 +49,8 @@ fn the_schema_is_the_types() {
 
 #[test]
 fn the_manual_is_the_doc_comments() {
-    check("docs/configuration.md", &manual(example));
+    let examples = examples();
+    check("docs/configuration.md", &manual(|setting| examples.get(setting).cloned()));
 }
 
 #[test]
