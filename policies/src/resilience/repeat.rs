@@ -75,6 +75,8 @@ pub enum Because {
     BodyGone,
     /// The retry budget is empty.
     BudgetEmpty,
+    /// The proxy that gave the answer has already retried, or decided not to.
+    CalleeRetried,
     /// The caller is itself retrying.
     CallerRetries,
     /// There is too little time left.
@@ -97,6 +99,7 @@ impl Because {
             Self::AttemptsUsedUp => "attempts-used-up",
             Self::BodyGone => "body-gone",
             Self::BudgetEmpty => "budget-empty",
+            Self::CalleeRetried => "callee-retried",
             Self::CallerRetries => "caller-retries",
             Self::DeadlineTooNear => "deadline-too-near",
             Self::NotAsked => "not-asked",
@@ -114,6 +117,7 @@ impl Display for Because {
             Self::AttemptsUsedUp => "as many attempts were made as the route allows",
             Self::BodyGone => "the request body was too large to keep",
             Self::BudgetEmpty => "the retry budget is empty",
+            Self::CalleeRetried => "a proxy nearer to the failure has already tried again, or decided not to",
             Self::CallerRetries => "the caller is itself retrying, and retries of retries multiply",
             Self::DeadlineTooNear => "there is too little time left",
             Self::NotAsked => "the route does not try again after this failure",
@@ -127,17 +131,25 @@ impl Display for Because {
 impl Call<'_> {
     /// May it be sent again, after so much of it had been sent?
     ///
+    /// Only the last attempt counts: an earlier one was followed by another because this same question was answered
+    /// with yes.
+    ///
     /// # Errors
-    /// [`Because::CallerRetries`], [`Because::BodyGone`] or [`Because::NotIdempotent`].
+    /// [`Because::BodyGone`] or [`Because::NotIdempotent`].
     pub fn may_be_sent_again(&self, sent: Sent) -> Result<(), Because> {
-        // Three attempts at each of four hops are 81 at the last; only the hop nearest the failure tries again.
-        if self.incoming_attempt > 1 {
-            return Err(Because::CallerRetries);
-        }
         if self.body == Replayable::No {
             return Err(Because::BodyGone);
         }
         if sent == Sent::Nothing || self.is_idempotent() { Ok(()) } else { Err(Because::NotIdempotent) }
+    }
+
+    /// May it be sent to the same target again, as far as the caller's own retries go? Three attempts at each of
+    /// four hops are 81 at the last: what is itself a second try gets no further ones on the way.
+    ///
+    /// # Errors
+    /// [`Because::CallerRetries`].
+    pub fn is_first_from_caller(&self) -> Result<(), Because> {
+        if self.incoming_attempt > 1 { Err(Because::CallerRetries) } else { Ok(()) }
     }
 
     /// RFC 9110 §9.2.2: "Of the request methods defined by this specification, PUT, DELETE, and safe request
@@ -149,7 +161,7 @@ impl Call<'_> {
     }
 }
 
-/// May a failed call be tried again if this much of its body is kept? `kept` is none if not all of it is.
+/// Is a request's body there to be sent again? `kept` is how many bytes of it are kept, none if not all of it is.
 pub fn replayable(kept: Option<u64>, most: u64) -> Replayable {
     if kept.is_some_and(|bytes| bytes <= most) { Replayable::Yes } else { Replayable::No }
 }

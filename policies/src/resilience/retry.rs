@@ -116,6 +116,16 @@ pub enum Answer {
     NotBegun,
 }
 
+/// Has a proxy of ours further down already dealt with retrying this failure?
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Below {
+    /// No: the answer is the service's own, or there was none.
+    Silent,
+    /// Yes: a trusted proxy with a retry block for this call says so in its answer (`x-banyan-attempt`). It is nearer
+    /// to the failure; if every hop tried again after it, budgets would multiply (1.2 to the power of the hops).
+    Tried,
+}
+
 /// What happened so far.
 #[derive(Clone, Copy, Debug)]
 pub struct Story<'a> {
@@ -131,6 +141,8 @@ pub struct Story<'a> {
     pub retry_after: Option<Duration>,
     /// Has an answer begun?
     pub answer: Answer,
+    /// Has somebody further down tried again already?
+    pub below: Below,
 }
 
 /// What to do.
@@ -161,6 +173,10 @@ fn allowed(settings: &Settings, story: &Story<'_>) -> Result<(), Because> {
     }
     if story.attempt >= settings.attempts {
         return Err(Because::AttemptsUsedUp);
+    }
+    story.call.is_first_from_caller()?;
+    if story.below == Below::Tried {
+        return Err(Because::CalleeRetried);
     }
     story.call.may_be_sent_again(story.sent())
 }
