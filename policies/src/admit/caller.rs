@@ -66,12 +66,17 @@ impl Caller {
         subject.or_else(key).or_else(peer)
     }
 
-    /// By what this request is counted. Where the thing that is asked for is missing, by address: nobody escapes a limit by leaving
-    /// out a header, and nobody shares a bucket with all who did.
+    /// By what this request is counted. Where the thing that is asked for is missing, by address: nobody escapes a
+    /// limit by leaving out a header, and nobody shares a bucket with all who did.
     pub(super) fn counted<'a>(&'a self, by: &CountedBy, ask: &Ask<'a>) -> Counted<'a> {
+        self.known(by, ask).unwrap_or_else(|| Counted::Address(subscriber(self.address)))
+    }
+
+    /// What is known of the caller, of the kind that is asked for.
+    pub(super) fn known<'a>(&'a self, by: &CountedBy, ask: &Ask<'a>) -> Option<Counted<'a>> {
         let headers = &ask.incoming.head.headers;
-        let found = match by {
-            CountedBy::Address => None,
+        match by {
+            CountedBy::Address => Some(Counted::Address(subscriber(self.address))),
             CountedBy::Claim(path) => {
                 let claim = self.claims.as_ref().and_then(|claims| claims.find(path));
                 claim.and_then(serde_json::Value::as_str).map(Counted::Claim)
@@ -82,8 +87,7 @@ impl Caller {
             CountedBy::Peer => self.peer.as_ref().map(|peer| Counted::Peer(peer.as_str())),
             CountedBy::Route => Some(Counted::Everyone),
             CountedBy::User => self.user(),
-        };
-        found.unwrap_or_else(|| Counted::Address(subscriber(self.address)))
+        }
     }
 
     /// The claims that go to the service, by header. The shell has removed what came under these names.

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use smallvec::SmallVec;
 
 mod answer;
@@ -35,7 +36,7 @@ use crate::resilience::fault;
 use crate::route::{self, Found};
 use crate::time::Now;
 use crate::verdict::{Denial, Fault};
-use crate::why::Witness;
+use crate::why::{Silent, Witness};
 
 /// Less time than this is not enough for any answer over a network.
 const LEAST_USEFUL: Duration = Duration::from_millis(2);
@@ -102,15 +103,10 @@ impl From<Fault> for Stop {
 /// Decides about one request at one door.
 pub fn admit(plan: &Plan, door: &Door, ask: &Ask<'_>, why: &mut impl Witness) -> Verdict {
     let head = ask.incoming.head;
-    let preflight = cors::is_preflight(head).then(|| cors::wanted_method(head)).flatten();
-    let question = route::Ask {
-        host: &ask.clean.host,
-        path: &ask.clean.path,
-        query: ask.clean.query,
-        method: preflight.as_ref().unwrap_or(&head.method),
-        headers: &head.headers,
-    };
-    let (route, params) = match door.table.find(&question, why) {
+    if let Some(answered) = preflight(door, ask, why) {
+        return answered;
+    }
+    let (route, params) = match door.table.find(&question(ask, &head.method), why) {
         Found::Route { index, params } => match door.routes.get(index) {
             Some(route) => (route, params),
             None => return Verdict::Refuse(Box::new(Refusal::unrouted(Because::Fault(Fault::Internal)))),
@@ -122,12 +118,6 @@ pub fn admit(plan: &Plan, door: &Door, ask: &Ask<'_>, why: &mut impl Witness) ->
             return Verdict::Refuse(Box::new(Refusal::unrouted(Because::Denial(Denial::NoRoute))));
         }
     };
-    if let (Some(_), Some(cors)) = (&preflight, &route.cors) {
-        return match cors.preflight(head, why) {
-            Ok(headers) => Verdict::Answer(LocalAnswer::preflight(route, headers)),
-            Err(denial) => Verdict::Refuse(Box::new(Refusal::of(route, denial.into(), None))),
-        };
-    }
     let mut making = Making { plan, route, ask, why, observed: SmallVec::new(), standing: None };
     let decided = making.decide();
     let Making { observed, standing, why, .. } = making;
@@ -152,6 +142,31 @@ pub fn admit(plan: &Plan, door: &Door, ask: &Ask<'_>, why: &mut impl Witness) ->
             Verdict::Refuse(Box::new(Refusal { standing, observed, ..refusal }))
         }
     }
+}
+
+fn question<'a>(ask: &Ask<'a>, method: &'a Method) -> route::Ask<'a> {
+    route::Ask {
+        host: &ask.clean.host,
+        path: &ask.clean.path,
+        query: ask.clean.query,
+        method,
+        headers: &ask.incoming.head.headers,
+    }
+}
+
+/// A preflight asks about the request that would follow it, and is answered by that request's route, if it has a CORS
+/// policy. If it has none, the OPTIONS is a request like any other: it must meet the policies of its own method's route.
+fn preflight(door: &Door, ask: &Ask<'_>, why: &mut impl Witness) -> Option<Verdict> {
+    let head = ask.incoming.head;
+    let wanted = cors::is_preflight(head).then(|| cors::wanted_method(head)).flatten()?;
+    let Found::Route { index, .. } = door.table.find(&question(ask, &wanted), &mut Silent) else {
+        return None;
+    };
+    let route = door.routes.get(index)?;
+    Some(match route.cors.as_ref()?.preflight(head, why) {
+        Ok(headers) => Verdict::Answer(LocalAnswer::preflight(route, headers)),
+        Err(denial) => Verdict::Refuse(Box::new(Refusal::of(route, denial.into(), None))),
+    })
 }
 
 /// A decision in the making.
@@ -361,9 +376,12 @@ impl<W: Witness> Making<'_, W> {
         }
     }
 
-    /// The route's word, but a trusted caller may make its own request less important, never more.
+    /// What a trusted caller says travels on; a route that speaks for itself can only be made less important by it.
     fn priority(&mut self) -> Priority {
-        let priority = self.route.priority.max(self.ask.carried.priority.unwrap_or(Priority::Critical));
+        let priority = match (self.route.priority, self.ask.carried.priority) {
+            (Some(own), Some(carried)) => own.max(carried),
+            (own, carried) => own.or(carried).unwrap_or_default(),
+        };
         self.why.note("priority", || format!("{priority}"));
         priority
     }

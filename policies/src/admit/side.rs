@@ -1,10 +1,9 @@
 //! Which side of a migration a caller is on. Sticky, and nested: who moved at 5 % stays moved at 25 %.
 
 use super::Ask;
-use super::caller::{Caller, Counted};
-use crate::document::words::By;
+use super::caller::Caller;
 use crate::headers::cookie;
-use crate::plan::{Migration, Mode, Side};
+use crate::plan::{CountedBy, Migration, Mode, Side};
 use crate::state::stable_hash;
 use crate::why::Witness;
 
@@ -51,27 +50,11 @@ pub(super) fn choose(migration: &Migration, caller: &Caller, ask: &Ask<'_>, why:
 }
 
 /// Where a caller stands between nothing and all. The same in every replica, after every reload, at every stage.
-fn place(by: &By, caller: &Caller, ask: &Ask<'_>) -> (u64, Stick) {
-    let headers = &ask.incoming.head.headers;
-    let known = match by {
-        By::Address => Some(Counted::Address(caller.address)),
-        By::Claim(path) => {
-            let claims = caller.claims.as_ref();
-            claims
-                .and_then(|claims| claims.all.get(path))
-                .and_then(serde_json::Value::as_str)
-                .map(Counted::Claim)
-        }
-        By::Cookie(name) => cookie::find(headers, name).map(Counted::Cookie),
-        By::Header(name) => headers.get(name).map(|value| Counted::Header(value.as_bytes())),
-        By::Key => caller.key.as_ref().map(|key| Counted::Key(&key.name)),
-        By::Peer => caller.peer.as_ref().map(|peer| Counted::Peer(peer.as_str())),
-        By::Route => Some(Counted::Everyone),
-        By::User => caller.user(),
-    };
-    if let Some(known) = known {
+fn place(by: &CountedBy, caller: &Caller, ask: &Ask<'_>) -> (u64, Stick) {
+    if let Some(known) = caller.known(by, ask) {
         return (stable_hash(&known), Stick::Known);
     }
+    let headers = &ask.incoming.head.headers;
     let ours = cookie::find(headers, COOKIE).filter(|value| value.len() == 16);
     match ours.and_then(|value| u64::from_str_radix(value, 16).ok()) {
         Some(place) => (place, Stick::Known),

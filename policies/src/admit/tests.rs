@@ -24,6 +24,8 @@ const SECRET: &str = "a secret of more than thirty-two bytes, for tests";
 struct World {
     plan: Plan,
     now: Now,
+    /// What a trusted caller said of the importance of its request.
+    carried: Option<Priority>,
 }
 
 /// One request.
@@ -82,7 +84,7 @@ impl World {
     fn after(text: &str, living: &Arc<Living>, generation: u64) -> Self {
         let plan = Plan::compile(&document(text), &materials(), living, generation);
         let now = Now { tick: Tick::from_nanos(1_000_000_000), unix_secs: 1_700_000_000 };
-        Self { plan: plan.unwrap_or_else(|error| panic!("{error}")), now }
+        Self { plan: plan.unwrap_or_else(|error| panic!("{error}")), now, carried: None }
     }
 
     fn verdict(&self, call: &Call, why: &mut impl Witness) -> Verdict {
@@ -101,7 +103,7 @@ impl World {
             Ok(clean) => clean,
             Err(denial) => return Verdict::Refuse(Box::new(Refusal::unrouted(denial.into()))),
         };
-        let carried = Carried::read(&head.headers, Trusted::No, 7);
+        let carried = Carried { priority: self.carried, ..Carried::read(&head.headers, Trusted::No, 7) };
         let ask = Ask {
             incoming: &incoming,
             clean: &clean,
@@ -241,6 +243,48 @@ fn a_preflight_is_answered_here() {
     world.check(&[(preflight.clone(), "204")]);
     preflight.headers[0].1 = "https://evil.example".into();
     world.check(&[(preflight, "cors-denied")]);
+}
+
+/// A preflight must not borrow the policies of another method's route.
+#[test]
+fn an_options_that_looks_like_a_preflight_meets_its_own_route() {
+    let world = World::new(
+        r#"version: 1
+targets: { shop: { url: http://shop } }
+identities: { partners: { api_keys: { acme: { secret: { env: ACME } } } } }
+routes:
+  - { name: open, path: /a, method: GET, to: shop }
+  - { name: closed, path: /a, method: OPTIONS, require: { api_key: partners }, to: shop }
+"#,
+    );
+    let mut call =
+        get("/a").with("origin", "https://evil.example").with("access-control-request-method", "GET");
+    call.method = "OPTIONS";
+    world.check(&[(call, "api-key-missing")]);
+}
+
+#[test]
+fn the_priority_of_a_trusted_caller_travels_and_never_lifts_a_route() {
+    let priority = |written: &str, carried: Option<Priority>| {
+        let text = format!(
+            "version: 1\ntargets: {{ shop: {{ url: http://shop }} }}\nroutes: [{{ name: all, to: shop{written} }}]\n"
+        );
+        let world = World { carried, ..World::new(&text) };
+        match world.verdict(&get("/"), &mut Silent) {
+            Verdict::Permit(permit) => permit.priority(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (written, carried, expected) in [
+        ("", None, Priority::Normal),
+        ("", Some(Priority::Critical), Priority::Critical),
+        ("", Some(Priority::Sheddable), Priority::Sheddable),
+        (", priority: critical", None, Priority::Critical),
+        (", priority: critical", Some(Priority::Sheddable), Priority::Sheddable),
+        (", priority: sheddable", Some(Priority::Critical), Priority::Sheddable),
+    ] {
+        assert_eq!(priority(written, carried), expected, "{written} {carried:?}");
+    }
 }
 
 #[test]

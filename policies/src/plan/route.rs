@@ -39,8 +39,8 @@ pub struct Route {
     pub require: Option<Requirement>,
     /// How much.
     pub limits: Vec<Limit>,
-    /// How important.
-    pub priority: Priority,
+    /// How important; `None` leaves it to a trusted caller, and is normal where nobody says.
+    pub priority: Option<Priority>,
     /// The time a request has.
     pub deadline: Duration,
     /// The largest request body.
@@ -109,7 +109,7 @@ pub struct Migration {
     /// The new side.
     pub to: Side,
     /// What keeps a caller on one side.
-    pub stick_to: By,
+    pub stick_to: CountedBy,
     /// The share of callers on the new side.
     pub share: Share,
     /// As written: stages, gates, shadowing.
@@ -275,7 +275,7 @@ pub(super) fn compile(
             .enumerate()
             .filter_map(|(n, limit)| self::limit(notion, &path, n, limit, mode))
             .collect(),
-        priority: own.priority.map_or(Priority::Normal, priority),
+        priority: own.priority.map(priority),
         deadline: own.deadline.map_or(DEADLINE, |wait| wait.0),
         body_max: own.body_limit.map(|bytes| bytes.0),
         retry: own.retry.map(|retry| retrying(notion, &path, retry, mode)),
@@ -321,7 +321,7 @@ fn action(
         return Some(Action::Migrate(Migration {
             from: side(notion, path, notion.target(migrate.from.as_str())?, breaker),
             to: side(notion, path, notion.target(migrate.to.as_str())?, breaker),
-            stick_to: migrate.stick_to.clone().unwrap_or(By::User),
+            stick_to: migrate.stick_to.as_ref().map_or(CountedBy::User, CountedBy::compile),
             share: first_share(migrate),
             written: migrate.clone(),
             mode: migrate.mode.unwrap_or_default(),

@@ -110,7 +110,7 @@ routes:
         ("target shop", "outlier.out_for_max", wait(target.outlier.0.eject_max)),
         ("target shop", "slow_start", wait(target.balance.slow_start)),
         ("route all", "deadline", wait(route.deadline)),
-        ("route all", "priority", route.priority.to_string()),
+        ("route all", "priority", route.priority.unwrap_or_default().to_string()),
         ("route all", "retry.attempts", retry.attempts.to_string()),
         ("route all", "retry.backoff", wait(retry.backoff_base)),
         ("route all", "retry.backoff_max", wait(retry.backoff_max)),
