@@ -4,6 +4,7 @@
 //! requests run (buckets, breakers ...) lives in [`Living`], and the plan only points at it.
 
 use std::fmt::{self, Display};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 mod identity;
@@ -61,6 +62,8 @@ pub struct Plan {
     pub inbound: Door,
     /// What the app calls.
     pub outbound: Door,
+    /// Addresses of our own on which the app reaches a target.
+    pub listens: Vec<(SocketAddr, Arc<Target>)>,
     /// The app beside us.
     pub service: Option<Service>,
     /// Who may open a connection to the app.
@@ -178,6 +181,7 @@ impl Plan {
         let inbound = inbound(&mut notion);
         let outbound = outbound(&mut notion);
         let mesh = mesh(&mut notion);
+        let listens = listens(&notion);
         let identity_headers = settings::identity_headers(&mut notion);
         living.sweep();
         match (notion.trouble.is_empty(), edge, inbound, outbound, identity_headers) {
@@ -192,6 +196,7 @@ impl Plan {
                 edge,
                 inbound,
                 outbound,
+                listens,
                 service: document.service.clone(),
                 mesh,
                 living: living.clone(),
@@ -241,6 +246,13 @@ fn outbound(notion: &mut Notion<'_>) -> Option<Door> {
         making.block(notion, name, hosts, own, &call.routes.0, &target);
     }
     making.door(notion)
+}
+
+fn listens(notion: &Notion<'_>) -> Vec<(SocketAddr, Arc<Target>)> {
+    let calls = notion.document.calls.0.iter();
+    calls
+        .filter_map(|(name, call)| Some((call.listen.as_ref()?.parse().ok()?, notion.target(name.as_str())?)))
+        .collect()
 }
 
 fn mesh(notion: &mut Notion<'_>) -> Mesh {

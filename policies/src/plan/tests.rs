@@ -74,6 +74,9 @@ fn a_sidecar_has_a_door_on_each_side() {
     assert_eq!(names(&plan.inbound), ["admin", "promotions", "order"]);
     assert_eq!(names(&plan.outbound), ["stock", "inventory", "ledger", "payment"]);
     assert_eq!(names(&plan.edge), Vec::<String>::new());
+    let listens: Vec<_> =
+        plan.listens.iter().map(|(address, target)| format!("{address} {}", target.name)).collect();
+    assert_eq!(listens, ["127.0.0.1:15012 ledger", "127.0.0.1:15010 payment"]);
 }
 
 /// The defaults that the manual states are the defaults that the code uses.
