@@ -9,8 +9,9 @@ FUZZ_TARGETS := document guard path jwt trace
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-demo: ## the shop behind the two proxies, on this machine
-	@echo "The demo comes with the shop (examples/services), which does not stand yet." && exit 1
+demo: needs ## what stands today: a document checked, and compared with another one
+	$(CARGO) run -q --locked -p banyan-gateway -- check policies/examples/strangler.yaml
+	$(CARGO) run -q --locked -p banyan-gateway -- diff policies/examples/five-percent.yaml policies/examples/strangler.yaml
 
 check: needs ## format, lints, the house's rules
 	$(CARGO) fmt --all --check
