@@ -136,6 +136,10 @@ fn element(entry: &str) -> Option<(IpAddr, Option<Secure>)> {
     for pair in outside_quotes(entry, ';') {
         let (name, value) = pair.trim_ascii().split_once('=')?;
         let value = unquoted(value)?;
+        // A quote in a name would open what no value closes, and swallow what we add behind it.
+        if name.is_empty() || name.contains(['"', '\\']) {
+            return None;
+        }
         if name.eq_ignore_ascii_case("for") && address.replace(node(value)?).is_some() {
             return None;
         }

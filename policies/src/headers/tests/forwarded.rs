@@ -63,6 +63,8 @@ fn forwarded_is_read_by_its_own_grammar() {
             // An open quote swallows what the proxy added; then nothing is believed.
             ("10.0.0.1", "forwarded: for=\"6.6.6.6, for=1.1.1.1", "10.0.0.1"),
             ("10.0.0.1", "forwarded: for=\"6.6.6.6\\\", for=1.1.1.1", "10.0.0.1"),
+            // Neither may a quote hide in a name: what is added behind it would be swallowed one hop later.
+            ("10.0.0.1", "forwarded: for=1.1.1.1;\"for=\"a\"", "10.0.0.1"),
             ("10.0.0.1", "x-forwarded-for: 1.1.1.1", "10.0.0.1"),
             ("192.0.2.7", "forwarded: for=1.1.1.1", "192.0.2.7"),
         ],
