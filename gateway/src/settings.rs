@@ -1,0 +1,174 @@
+//! Start-up settings: ports, paths, threads and caps. Flags, or the environment; never in the document.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use ipnet::IpNet;
+use policies::units::{Bytes, Wait};
+
+/// How a gateway is started. Every flag is also an environment variable: `--drain-limit` is `BANYAN_DRAIN_LIMIT`.
+#[derive(Args, Clone, Debug)]
+pub struct Settings {
+    /// The policies: a file, or a directory that is read as one document.
+    #[arg(long, env = "BANYAN_POLICIES", value_name = "PATH")]
+    pub policies: PathBuf,
+    /// Where plain HTTP is spoken: an address, or `unix:/path`. May be given several times.
+    #[arg(long, env = "BANYAN_LISTEN", value_delimiter = ',', value_name = "ADDRESS")]
+    pub listen: Vec<ListenAt>,
+    /// Where TLS is spoken. May be given several times.
+    #[arg(
+        long,
+        env = "BANYAN_LISTEN_TLS",
+        value_delimiter = ',',
+        value_name = "ADDRESS",
+        requires = "certs"
+    )]
+    pub listen_tls: Vec<ListenAt>,
+    /// Certificates: NAME.crt with NAME.key beside it, and NAME.client-ca.crt where clients must show one too.
+    #[arg(long, env = "BANYAN_CERTS", value_name = "DIR")]
+    pub certs: Option<PathBuf>,
+    /// Where the operator looks in. Keep it on loopback.
+    #[arg(long, env = "BANYAN_ADMIN", default_value = "127.0.0.1:9901", value_name = "ADDRESS")]
+    pub admin: SocketAddr,
+    /// A file with the token that changes need (`Authorization: Bearer`). Without it the admin pages are read-only.
+    #[arg(long, env = "BANYAN_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// Names by which browsers may reach the admin pages, besides addresses and localhost.
+    #[arg(long, env = "BANYAN_ADMIN_HOSTS", value_delimiter = ',', value_name = "HOST")]
+    pub admin_hosts: Vec<String>,
+    /// Threads that serve requests. Default: one per core.
+    #[arg(long, env = "BANYAN_WORKERS", value_name = "N")]
+    pub workers: Option<usize>,
+    /// Networks of load balancers that begin each connection with a PROXY header, version 1 or 2.
+    #[arg(long, env = "BANYAN_PROXY_PROTOCOL_FROM", value_delimiter = ',', value_name = "NETWORK")]
+    pub proxy_protocol_from: Vec<IpNet>,
+    /// Connections at once.
+    #[arg(long, env = "BANYAN_CONNECTIONS_MAX", default_value_t = 10_000, value_name = "N")]
+    pub connections_max: usize,
+    /// Connections at once from one address (IPv6: from one /64).
+    #[arg(long, env = "BANYAN_CONNECTIONS_PER_ADDRESS_MAX", default_value_t = 1_000, value_name = "N")]
+    pub connections_per_address_max: usize,
+    /// How long a TLS handshake may take, and a PROXY header.
+    #[arg(long, env = "BANYAN_HANDSHAKE_WITHIN", default_value = "10s", value_name = "TIME")]
+    pub handshake_within: Wait,
+    /// How long a request's whole header may take from its first byte.
+    #[arg(long, env = "BANYAN_HEADER_WITHIN", default_value = "10s", value_name = "TIME")]
+    pub header_within: Wait,
+    /// How long a connection may say nothing: before its first request, and between requests.
+    #[arg(long, env = "BANYAN_IDLE_WITHIN", default_value = "60s", value_name = "TIME")]
+    pub idle_within: Wait,
+    /// The least a client must send of a body, and take of an answer, per second; after a grace of five seconds.
+    #[arg(long, env = "BANYAN_BODY_RATE_MIN", default_value = "240B", value_name = "SIZE")]
+    pub body_rate_min: Bytes,
+    /// How long requests in flight may take to end after SIGTERM.
+    #[arg(long, env = "BANYAN_DRAIN_LIMIT", default_value = "30s", value_name = "TIME")]
+    pub drain_limit: Wait,
+    /// How long readiness says no before listening ends, so that load balancers see it.
+    #[arg(long, env = "BANYAN_DRAIN_NOTICE", default_value = "0s", value_name = "TIME")]
+    pub drain_notice: Wait,
+    /// Where the last good documents are kept. Without it rollback ends with the process.
+    #[arg(long, env = "BANYAN_STATE", value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// A socket over which the next process takes the listening sockets, and from which this one takes them.
+    #[arg(long, env = "BANYAN_TAKE_OVER", value_name = "SOCKET")]
+    pub take_over: Option<PathBuf>,
+    /// The Redis that counts limits shared by several gateways: `redis://host:6379`.
+    #[arg(long, env = "BANYAN_REDIS", value_name = "URL")]
+    pub redis: Option<String>,
+    /// Where traces go, by OTLP over HTTP: `http://collector:4318`.
+    #[arg(long, env = "BANYAN_OTLP", value_name = "URL")]
+    pub otlp: Option<String>,
+    /// Where the access log goes: `stdout`, `off` or a file.
+    #[arg(long, env = "BANYAN_ACCESS_LOG", default_value = "stdout", value_name = "WHERE")]
+    pub access_log: AccessLog,
+    /// Certificate authorities for https targets that name none, and for key servers. Default: the system's.
+    #[arg(long, env = "BANYAN_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum ListenAt {
+    /// An address and port; port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum AccessLog {
+    /// Into this file, opened again on SIGHUP.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+    /// To standard output.
+    Stdout,
+}
+
+impl std::str::FromStr for ListenAt {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("unix:") {
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Tcp).map_err(|_| {
+                format!("`{text}` is neither an address such as 127.0.0.1:8080 nor unix:/path/to/socket")
+            }),
+        }
+    }
+}
+
+impl std::fmt::Display for ListenAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl std::str::FromStr for AccessLog {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "off" => Self::Off,
+            "stdout" => Self::Stdout,
+            file => Self::File(file.into()),
+        })
+    }
+}
+
+impl Settings {
+    /// The defaults, for this document: what tests and the embedded use begin with.
+    pub fn new(policies: impl Into<PathBuf>) -> Self {
+        Self {
+            policies: policies.into(),
+            listen: Vec::new(),
+            listen_tls: Vec::new(),
+            certs: None,
+            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            admin_token_file: None,
+            admin_hosts: Vec::new(),
+            workers: None,
+            proxy_protocol_from: Vec::new(),
+            connections_max: 10_000,
+            connections_per_address_max: 1_000,
+            handshake_within: Wait(Duration::from_secs(10)),
+            header_within: Wait(Duration::from_secs(10)),
+            idle_within: Wait(Duration::from_secs(60)),
+            body_rate_min: Bytes(240),
+            drain_limit: Wait(Duration::from_secs(30)),
+            drain_notice: Wait(Duration::ZERO),
+            state: None,
+            take_over: None,
+            redis: None,
+            otlp: None,
+            access_log: AccessLog::Off,
+            ca_file: None,
+        }
+    }
+}
