@@ -5,6 +5,8 @@
 //! after it (a test reads the imports).
 
 pub mod describe;
+pub mod after;
+pub mod reply;
 pub mod admit;
 pub mod plan;
 pub mod state;

@@ -31,6 +31,12 @@ impl From<Denial> for Because {
     }
 }
 
+impl From<Fault> for Because {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
 impl Because {
     /// The row of the table.
     pub const fn row(self) -> Row {

@@ -16,6 +16,7 @@ mod host;
 mod meter;
 mod method;
 pub mod path;
+pub mod raw;
 mod refusal;
 mod rules;
 mod target;

@@ -1,0 +1,158 @@
+//! What follows an attempt that did not go well: another one, the route's fallback, or the end.
+//!
+//! The one place where retry, fallback and the connection pool's bad luck are weighed together, so that both proxies do
+//! the same. Read [`after`].
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::plan::{Mode, Route};
+use crate::resilience::fallback::{self, Ending};
+use crate::resilience::repeat::{Because, Call, Sent};
+use crate::resilience::retry::{self, Again, Answer, Below, Failure};
+use crate::time::Tick;
+use crate::verdict::Fault;
+use crate::why::Witness;
+
+/// So many pooled connections in a row may turn out to have been closed before one is blamed on the service.
+const STALE_MAX: u32 = 2;
+
+/// What happened so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Story<'a> {
+    /// The route.
+    pub route: &'a Route,
+    /// The request, as far as sending it again is concerned.
+    pub call: Call<'a>,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// How much of it had left us in this attempt.
+    pub sent: Sent,
+    /// How it ended.
+    pub ending: Ending,
+    /// The `grpc-status` of the answer, if it had one in its head.
+    pub grpc_status: Option<u8>,
+    /// `Retry-After` of the answer.
+    pub retry_after: Option<Duration>,
+    /// Has an answer begun?
+    pub answer: Answer,
+    /// Has somebody further down tried again already?
+    pub below: Below,
+    /// Was it a pooled connection that broke before it gave one byte?
+    pub stale: Stale,
+    /// Is the fallback already the one that was asked?
+    pub fallen_back: FallenBack,
+}
+
+/// Was the connection an old one that had died in the pool? Then the service may never have seen the request, and its
+/// keep-alive timer is nobody's failure.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Stale {
+    /// It was fresh, or it gave something.
+    No,
+    /// It was; so many did before for this request.
+    Yes(u32),
+}
+
+/// Is the fallback's target the one that was asked?
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FallenBack {
+    /// Not yet.
+    No,
+    /// Yes: there is no fallback of a fallback.
+    Yes,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Next {
+    /// Try again after this pause; it has been paid for.
+    Again(Duration),
+    /// Give what the route's fallback gives.
+    FallBack,
+    /// Give the client what there is.
+    GiveUp,
+}
+
+/// Decides. Takes a retry out of the budget if that is the answer.
+pub fn after(story: &Story<'_>, now: Tick, roll: u64, why: &mut impl Witness) -> Next {
+    if is_replaced(story) {
+        why.note("retry", || "a pooled connection had been closed; another one is taken".to_owned());
+        return Next::Again(Duration::ZERO);
+    }
+    match again(story, now, roll) {
+        Ok(pause) => {
+            why.note("retry", || format!("again in {} ms", pause.as_millis()));
+            return Next::Again(pause);
+        }
+        Err(because) => why.note("retry", || because.to_string()),
+    }
+    match fall_back(story) {
+        Ok(()) => Next::FallBack,
+        Err(because) => {
+            why.note("fallback", || because.to_string());
+            Next::GiveUp
+        }
+    }
+}
+
+fn is_replaced(story: &Story<'_>) -> bool {
+    let Stale::Yes(before) = story.stale else { return false };
+    let broken = matches!(story.ending, Ending::Failed(Fault::UpstreamReset));
+    broken
+        && before < STALE_MAX
+        && story.answer == Answer::NotBegun
+        && story.call.may_be_sent_again(story.sent).is_ok()
+}
+
+fn again(story: &Story<'_>, now: Tick, roll: u64) -> Result<Duration, Because> {
+    let retry = story.route.retry.as_ref().filter(|_| story.fallen_back == FallenBack::No);
+    let (Some(retry), Some(failure)) = (retry, failure(story)) else { return Err(Because::NotAsked) };
+    let told = retry::Story {
+        call: story.call,
+        attempt: story.attempt,
+        sent: story.sent,
+        failure,
+        retry_after: story.retry_after,
+        answer: story.answer,
+        below: story.below,
+    };
+    match retry::again(&retry.settings, &told, &retry.budget, now, roll) {
+        Again::After(pause) if retry.mode.and(Some(story.route.mode)) == Mode::Enforce => Ok(pause),
+        Again::After(_) => Err(Because::NotAsked),
+        Again::Stop(because) => Err(because),
+    }
+}
+
+fn failure(story: &Story<'_>) -> Option<Failure> {
+    match story.ending {
+        // What policy refused on the way to the target it would refuse again a moment later.
+        Ending::Denied(_) => None,
+        Ending::Failed(fault) => match fault {
+            Fault::ConnectFailed | Fault::ConnectTimeout | Fault::TlsFailed => Some(Failure::Connect),
+            Fault::UpstreamTimeout => Some(Failure::Timeout),
+            Fault::AnswerMalformed | Fault::AnswerTruncated | Fault::UpstreamReset => Some(Failure::Reset),
+            Fault::AnswerTooLarge
+            | Fault::ClientGone
+            | Fault::ClientTooSlow
+            | Fault::DeadlineExceeded
+            | Fault::Internal
+            | Fault::KeysUnavailable
+            | Fault::LimitStoreDown
+            | Fault::NoEndpoint => None,
+        },
+        Ending::Status(status) => match story.grpc_status {
+            Some(code) if status == StatusCode::OK => Some(Failure::Grpc(code)),
+            _ => Some(Failure::Status(status)),
+        },
+    }
+}
+
+fn fall_back(story: &Story<'_>) -> Result<(), Because> {
+    let Some(fallback) = story.route.fallback.as_ref().filter(|_| story.fallen_back == FallenBack::No) else {
+        return Err(Because::NotAsked);
+    };
+    let (gives, when) = (fallback.gives(), &fallback.when);
+    fallback::applies(gives, when, story.ending, &story.call, story.sent, story.answer)
+}

@@ -1,0 +1,229 @@
+//! The head of an HTTP/1 request as bytes, before any library has read, and repaired, it.
+//!
+//! Parsers forgive: a bare line feed, a folded line, both ways of framing at once. What they hand on shows nothing of
+//! it. [`vet`] looks at the bytes themselves and refuses what two parsers could cut into lines and fields in two ways.
+//! It knows nothing of what the fields mean: that is [`super::inspect`]'s work, afterwards.
+
+use super::refusal::Refusal;
+use super::{Framings, Rules};
+use crate::verdict::Denial;
+use crate::why::Witness;
+
+/// The longest method anybody uses is `UPDATEREDIRECTREF`.
+const METHOD_BYTES_MAX: usize = 32;
+
+/// What the bytes tell that no library does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Raw {
+    /// How many ways of framing the head names.
+    pub framing: Framings,
+    /// Is a protocol change asked for? Then what follows the head may be no HTTP.
+    pub upgrade: Upgrading,
+    /// The body's length, as far as it is told by one plain Content-Length; nothing if it is chunked.
+    pub length: Option<u64>,
+}
+
+/// Is a protocol change asked for?
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Upgrading {
+    /// There is an Upgrade field.
+    Asked,
+    /// There is none.
+    No,
+}
+
+/// Looks over a whole head, the empty line at its end included.
+pub fn vet(head: &[u8], rules: &Rules, why: &mut impl Witness) -> Result<Raw, Denial> {
+    examine(head, rules).map_err(|refusal| {
+        why.note("guard", || refusal.because.to_owned());
+        refusal.denial
+    })
+}
+
+fn examine(head: &[u8], rules: &Rules) -> Result<Raw, Refusal> {
+    let Some(head) = head.strip_suffix(b"\r\n\r\n") else {
+        return Err(bad("the head does not end with an empty line"));
+    };
+    let mut lines = Lines { rest: Some(head) };
+    request_line(lines.next().unwrap_or(Ok(b""))?, rules)?;
+    let mut raw = Raw { framing: Framings::OneOrNone, upgrade: Upgrading::No, length: Some(0) };
+    let (mut lengths, mut codings, mut count) = (0_usize, 0_usize, 0_usize);
+    for line in lines {
+        count += 1;
+        let (name, value) = field(line?)?;
+        // RFC 9110 §5.1: names are case-insensitive.
+        if name.eq_ignore_ascii_case(b"content-length") {
+            lengths += 1;
+            raw.length = plain_number(value);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            codings += 1;
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            raw.upgrade = Upgrading::Asked;
+        }
+    }
+    if count > rules.fields.count_max {
+        return Err(Refusal::new(Denial::HeadersTooLarge, "there are more header fields than allowed"));
+    }
+    if lengths > 0 && codings > 0 {
+        raw.framing = Framings::Both;
+    }
+    if codings > 0 || lengths > 1 {
+        raw.length = None;
+    }
+    Ok(raw)
+}
+
+/// Lines end with CR LF, both of them: RFC 9112 §2.2 lets a recipient take a bare LF, and nobody who sends one means
+/// well. A CR anywhere else is refused too.
+struct Lines<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Result<&'a [u8], Refusal>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.rest?;
+        let Some(end) = rest.iter().position(|&byte| byte == b'\r' || byte == b'\n') else {
+            self.rest = None;
+            return Some(Ok(rest));
+        };
+        let (line, behind) = rest.split_at(end);
+        self.rest = behind.strip_prefix(b"\r\n");
+        Some(match self.rest {
+            Some(_) => Ok(line),
+            None => Err(bad("a line ends with something else than CR LF")),
+        })
+    }
+}
+
+/// RFC 9112 §3: `method SP request-target SP HTTP-version`, one space each.
+fn request_line(line: &[u8], rules: &Rules) -> Result<(), Refusal> {
+    let mut parts = line.split(|&byte| byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(bad_target("the request line is not a method, a target and a version"));
+    };
+    if method.is_empty() || method.len() > METHOD_BYTES_MAX || !method.iter().all(|byte| is_token(*byte)) {
+        return Err(Refusal::new(Denial::BadMethod, "the method is not a token of at most 32 characters"));
+    }
+    if target.len() > rules.target_bytes_max {
+        return Err(Refusal::new(Denial::TargetTooLong, "the target is longer than allowed"));
+    }
+    if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
+        return Err(bad_target("the target holds a byte that has to be percent-encoded"));
+    }
+    match version {
+        b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
+        _ => Err(Refusal::new(Denial::BadVersion, "the version is neither HTTP/1.1 nor HTTP/1.0")),
+    }
+}
+
+/// RFC 9112 §5.1: "No whitespace is allowed between the field name and colon." A line that begins with white space
+/// continues the one before (§5.2), or does not, depending on who reads it.
+fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+    let colon = line.iter().position(|&byte| byte == b':');
+    let Some((name, value)) = colon.map(|at| line.split_at(at)) else {
+        return Err(bad("a header line has no colon"));
+    };
+    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+        return Err(bad("a header name is not a token"));
+    }
+    Ok((name, value.get(1..).unwrap_or_default()))
+}
+
+fn plain_number(value: &[u8]) -> Option<u64> {
+    let digits = value.trim_ascii();
+    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    plain.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+const fn bad(because: &'static str) -> Refusal {
+    Refusal::new(Denial::BadHeader, because)
+}
+
+const fn bad_target(because: &'static str) -> Refusal {
+    Refusal::new(Denial::BadTarget, because)
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use super::*;
+    use crate::why::Notes;
+
+    /// The head with LF for each line end; what is said about it.
+    fn vetted(head: &[u8]) -> String {
+        let mut notes = Notes::default();
+        match vet(head, &Rules::default(), &mut notes) {
+            Ok(raw) => format!("{:?} {:?} {:?}", raw.framing, raw.upgrade, raw.length),
+            Err(denial) => denial.slug().to_owned(),
+        }
+    }
+
+    #[test]
+    fn heads_are_cut_in_one_way_only() {
+        let rows: &[(&str, &str)] = &[
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "OneOrNone No Some(0)"),
+            ("GET / HTTP/1.0\r\n\r\n", "OneOrNone No Some(0)"),
+            ("POST / HTTP/1.1\r\ncontent-LENGTH:  12 \r\n\r\n", "OneOrNone No Some(12)"),
+            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "OneOrNone No None"),
+            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", "Both No None"),
+            ("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", "OneOrNone No None"),
+            ("POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n", "OneOrNone No None"),
+            ("GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", "OneOrNone Asked Some(0)"),
+            // Lines.
+            ("GET / HTTP/1.1\nHost: a\r\n\r\n", "bad-header"),
+            ("GET / HTTP/1.1\r\nHost: a\n\r\n\r\n", "bad-header"),
+            ("GET / HTTP/1.1\r\nHost: a\rb\r\n\r\n", "bad-header"),
+            ("GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", "bad-header"),
+            ("GET / HTTP/1.1\r\nHost: a\n\n", "bad-header"),
+            ("GET / HTTP/1.1\r\nHost: a\r\r\n\r\n", "bad-header"),
+            // Fields.
+            ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", "bad-header"),
+            ("GET / HTTP/1.1\r\n: a\r\n\r\n", "bad-header"),
+            ("GET / HTTP/1.1\r\nHost\r\n\r\n", "bad-header"),
+            ("GET / HTTP/1.1\r\nHo st: a\r\n\r\n", "bad-header"),
+            ("GET / HTTP/1.1\r\nX\0: a\r\n\r\n", "bad-header"),
+            // The request line.
+            ("GET  / HTTP/1.1\r\n\r\n", "bad-target"),
+            ("GET /a b HTTP/1.1\r\n\r\n", "bad-target"),
+            ("GET /\u{e9} HTTP/1.1\r\n\r\n", "bad-target"),
+            ("GET /\u{7f} HTTP/1.1\r\n\r\n", "bad-target"),
+            ("GET /\r\n\r\n", "bad-target"),
+            (" GET / HTTP/1.1\r\n\r\n", "bad-target"),
+            ("\r\n\r\n", "bad-target"),
+            ("GE(T / HTTP/1.1\r\n\r\n", "bad-method"),
+            ("GET / HTTP/1.2\r\n\r\n", "bad-version"),
+            ("GET / http/1.1\r\n\r\n", "bad-version"),
+            ("GET / HTTP/2.0\r\n\r\n", "bad-version"),
+        ];
+        for (head, expected) in rows {
+            assert_eq!(vetted(head.as_bytes()), *expected, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_says_so() {
+        let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9000));
+        assert_eq!(vetted(long.as_bytes()), "target-too-long");
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(101));
+        assert_eq!(vetted(many.as_bytes()), "headers-too-large");
+        let method = format!("{} / HTTP/1.1\r\n\r\n", "A".repeat(33));
+        assert_eq!(vetted(method.as_bytes()), "bad-method");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_head_makes_it_panic(head in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            vetted(&head);
+            vetted(&[b"GET / HTTP/1.1\r\n".as_slice(), &head, b"\r\n\r\n"].concat());
+        }
+    }
+}
