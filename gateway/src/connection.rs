@@ -1,1 +1,190 @@
-//! (under construction)
+//! What happens on one connection: waits for a head, looks at its very bytes, and only then wakes the engine. Between
+//! requests there is no session, no buffer, no engine.
+//!
+//! Pingora answers what it cannot parse by itself, without a word in any log; and it takes heads that two servers could
+//! read in two ways. So the head is vetted here, and handed to Pingora whole.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora::proxy::HttpProxy;
+use pingora::server::ShutdownWatch;
+use policies::guard::Framings;
+use policies::guard::raw::{self, Upgrading};
+use policies::reply::Reply;
+use policies::verdict::{Denial, Fault};
+use policies::why::Silent;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
+
+use crate::exchange::{Core, Exchange, Watch};
+use crate::listen::{Conn, Fence, Head, Limits, Phase};
+use crate::proxy::Front;
+
+/// Room for the request line beside the fields.
+const REQUEST_LINE_ROOM: usize = 256;
+/// How long an HTTP/2 connection may have no stream.
+const H2_IDLE: std::time::Duration = std::time::Duration::from_secs(60);
+/// How much of a body one HTTP/2 stream may have in flight; Pingora's default of 8 MiB times 100 streams is a lot of memory.
+const H2_STREAM_WINDOW: u32 = 256 * 1024;
+const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// What a worker does with its connections.
+pub struct Serving {
+    /// The worker's tools.
+    pub core: Arc<Core>,
+    /// Pingora, with a pool of this worker's own.
+    pub engine: Arc<Engine>,
+    /// What clients are held to.
+    pub limits: Limits,
+    /// Serving, or on the way out.
+    pub phase: watch::Receiver<Phase>,
+    /// The same, for Pingora.
+    pub shutdown: ShutdownWatch,
+}
+
+/// Pingora's proxy, each request of which runs under a watch.
+pub struct Engine {
+    proxy: Arc<HttpProxy<Front>>,
+    options: HttpServerOptions,
+}
+
+impl Engine {
+    /// Puts a watch over each request of this proxy.
+    pub fn new(proxy: HttpProxy<Front>) -> Self {
+        let mut options = HttpServerOptions::default();
+        options.h2c = true;
+        options.h2_idle_timeout = Some(H2_IDLE);
+        Self { proxy: Arc::new(proxy), options }
+    }
+}
+
+#[async_trait]
+impl HttpServerApp for Engine {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        let watch = Arc::<Watch>::default();
+        // A stream whose time is over is reset with everything that belongs to it.
+        watch.guard(self.proxy.process_new_http(session, shutdown)).await.ok().flatten()
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let mut options = default_h2_options();
+        options.initial_window_size(H2_STREAM_WINDOW).initial_connection_window_size(H2_CONNECTION_WINDOW);
+        Some(options)
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}
+
+/// Serves one connection until it ends.
+pub async fn serve(serving: Arc<Serving>, mut conn: Conn) {
+    if conn.facts().is_some_and(|facts| facts.speaks_h2) {
+        return h2(&serving, conn).await;
+    }
+    let mut phase = serving.phase.clone();
+    loop {
+        let guard = &serving.core.plans.load().plan.guard.fields;
+        let limits = Limits { head_bytes_max: guard.bytes_max + REQUEST_LINE_ROOM + 8192, ..serving.limits };
+        match conn.next_head(&limits, &mut phase).await {
+            Head::Http1 => match request(&serving, conn).await {
+                Some(back) => conn = back,
+                None => return,
+            },
+            Head::Preface => return h2(&serving, conn).await,
+            Head::TooLarge => return refuse(&serving, conn, Denial::HeadersTooLarge.into()).await,
+            Head::TooSlow => return refuse(&serving, conn, Fault::ClientTooSlow.into()).await,
+            Head::Closed | Head::Draining | Head::IdleOver => return conn.close().await,
+        }
+    }
+}
+
+async fn h2(serving: &Serving, mut conn: Conn) {
+    conn.relax();
+    conn.fence(Fence::Open);
+    serving.engine.process_new(Box::new(conn), &serving.shutdown).await;
+}
+
+/// One request of HTTP/1. The connection, if it can have another.
+async fn request(serving: &Serving, mut conn: Conn) -> Option<Conn> {
+    let planned = serving.core.plans.load_full();
+    let fence = match raw::vet(conn.head(), &planned.plan.guard, &mut Silent) {
+        Err(denial) => {
+            refuse(serving, conn, denial.into()).await;
+            return None;
+        }
+        Ok(raw) if raw.framing == Framings::Both => {
+            refuse(serving, conn, Denial::BadFraming.into()).await;
+            return None;
+        }
+        Ok(raw) => match (raw.upgrade, raw.length) {
+            (Upgrading::No, Some(bytes)) => Fence::Exactly(bytes),
+            (Upgrading::Asked, _) | (Upgrading::No, None) => Fence::Open,
+        },
+    };
+    drop(planned);
+    let head = conn.take_head();
+    conn.fence(fence);
+    let (lent, loan) = conn.lend();
+    let mut session = ServerSession::new_http1(lent);
+    session.set_pipelined_prefix(head);
+    let draining = *serving.phase.borrow() == Phase::Draining;
+    session.set_keepalive((!draining).then_some(60));
+    let watch = Arc::<Watch>::default();
+    match watch.clone().guard(serving.engine.proxy.process_new_http(session, &serving.shutdown)).await {
+        Ok(Some(reused)) => {
+            let (stream, _) = reused.consume();
+            stream.into_any().downcast::<Conn>().ok().map(Conn::returned)
+        }
+        Ok(None) => {
+            if let Some(conn) = loan.recover() {
+                conn.close().await;
+            }
+            None
+        }
+        Err(_) => {
+            if let Some(mut conn) = loan.recover() {
+                // Nothing of an answer has left: there is still room for the truth.
+                if let Some(reply) = watch.last_words().filter(|_| !conn.has_answer_begun()) {
+                    let _ = conn.write_all(&wire(&reply)).await;
+                    conn.close().await;
+                }
+            }
+            None
+        }
+    }
+}
+
+/// Answers a connection that never got as far as the engine, tells of it, and closes.
+async fn refuse(serving: &Serving, mut conn: Conn, because: policies::admit::Because) {
+    let mut exchange = Exchange::begin(serving.core.clone(), Arc::default());
+    let Some(facts) = conn.facts().cloned() else { return };
+    let reply = exchange.turn_away(facts, because);
+    let _ = conn.write_all(&wire(&reply)).await;
+    exchange.close();
+    conn.close().await;
+}
+
+/// An answer of ours as bytes of HTTP/1.1. The connection ends with it.
+fn wire(reply: &Reply) -> Vec<u8> {
+    let reason = reply.status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", reply.status.as_str()).into_bytes();
+    for (name, value) in &reply.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+    bytes.extend_from_slice(format!("date: {date}\r\nconnection: close\r\n\r\n").as_bytes());
+    bytes.extend_from_slice(&reply.body);
+    bytes
+}

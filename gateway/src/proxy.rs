@@ -1,1 +1,274 @@
-//! (under construction)
+//! Pingora's phases, translated: each asks the exchange a question and does what it says. No rule stands here.
+//!
+//! In the order of a request: [`ProxyHttp::request_filter`] (open) -> `proxy_upstream_filter` (the first attempt, so that a
+//! refusal keeps the connection) -> `upstream_peer` -> `upstream_request_filter` -> `request_body_filter` ->
+//! `upstream_response_filter` -> `response_filter` -> `response_body_filter` -> `logging`. What goes wrong arrives in
+//! `fail_to_connect`, `error_while_proxy` and `fail_to_proxy`.
+
+mod errors;
+mod fields;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Version;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::modules::http::HttpModules;
+use pingora::prelude::{Error, HttpPeer, Result};
+use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use policies::guard::{End, Framings, Wire};
+use policies::headers::hop::Next;
+use policies::reply::Reply;
+use policies::resilience::repeat::Replayable;
+
+use self::fields::{Answer, Request};
+use crate::exchange::{Attempt, Connection, Core, Exchange, Head, Opening, Part, Then, Watch};
+use crate::listen::Facts;
+
+/// What every request on this worker goes through.
+pub struct Front(Arc<Core>);
+
+impl Front {
+    /// The front door of one worker.
+    pub fn new(core: Arc<Core>) -> Self {
+        Self(core)
+    }
+}
+
+/// What travels with one request through the phases.
+pub struct Context {
+    exchange: Exchange,
+    /// Decided, and not yet begun by Pingora.
+    attempt: Option<Attempt>,
+    /// What the client gets when Pingora gives up.
+    reply: Option<Reply>,
+}
+
+impl Context {
+    /// Says in Pingora's words what comes next. The reply waits for `fail_to_proxy`.
+    fn heed(&mut self, then: Then) -> Box<Error> {
+        let mut error = Error::new(errors::OURS);
+        match then {
+            Then::Again => error.set_retry(true),
+            Then::Reply(reply) => self.reply = Some(reply),
+            Then::BreakOff | Then::PassOn => {}
+        }
+        error
+    }
+}
+
+#[async_trait]
+impl ProxyHttp for Front {
+    type CTX = Context;
+
+    fn new_ctx(&self) -> Context {
+        Context { exchange: Exchange::begin(self.0.clone(), Watch::current()), attempt: None, reply: None }
+    }
+
+    /// No modules: compression of answers is the services' business, or a cache's.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        let Some(facts) = facts(session) else { return Err(Error::new(errors::OURS)) };
+        context.exchange.tidy(&mut Request(session.req_header_mut()));
+        let end = if session.is_http2() && session.is_body_empty() { End::WithHead } else { End::Later };
+        // Of HTTP/1 the connection has looked at the very bytes; HTTP/2 has one framing only.
+        let wire = Wire { end, framing: Framings::OneOrNone };
+        let head = session.req_header();
+        let opening = context.exchange.open(Head { parts: head, target: head.raw_path(), wire }, facts).await;
+        match opening {
+            Opening::Forward => Ok(false),
+            Opening::Reply(reply, connection) => {
+                if connection == Connection::Close {
+                    session.set_keepalive(None);
+                }
+                write(session, reply).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    async fn proxy_upstream_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        match context.exchange.next_attempt(session.req_header()).await {
+            Ok(attempt) => {
+                context.attempt = Some(attempt);
+                Ok(true)
+            }
+            Err(Then::Reply(reply)) => {
+                write(session, reply).await?;
+                Ok(false)
+            }
+            Err(then) => Err(context.heed(then)),
+        }
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, context: &mut Context) -> Result<Box<HttpPeer>> {
+        context.exchange.rewind();
+        let attempt = match context.attempt.take() {
+            Some(attempt) => attempt,
+            None => match context.exchange.next_attempt(session.req_header()).await {
+                Ok(attempt) => attempt,
+                Err(then) => return Err(context.heed(then)),
+            },
+        };
+        let Some(mut peer) = attempt.endpoints.peer(attempt.index) else {
+            return Err(Error::new(errors::OURS));
+        };
+        peer.options.total_connection_timeout = Some(attempt.patience.connect);
+        peer.options.connection_timeout = Some(attempt.patience.connect);
+        // Pingora has one time-out for the wait for the head and for the gaps in the body; the exchange's watch holds
+        // the whole to its deadline.
+        peer.options.read_timeout = Some(attempt.patience.answer.max(Duration::from_millis(1)));
+        peer.options.write_timeout = Some(attempt.patience.silence);
+        Ok(Box::new(peer))
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        request: &mut RequestHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        let _ = session;
+        request.set_raw_path(context.exchange.outgoing_target().as_bytes())?;
+        if let Err(denial) = context.exchange.dress_request(&mut Request(request)) {
+            let then = context.exchange.malformed(denial);
+            return Err(context.heed(then));
+        }
+        if let Some(host) = context.exchange.outgoing_host() {
+            request.insert_header(http::header::HOST, host)?;
+        }
+        Ok(())
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        last: bool,
+        context: &mut Context,
+    ) -> Result<()> {
+        let part = Part { bytes: body.as_ref().map_or(0, Bytes::len), last };
+        context.exchange.request_chunk(part).map_err(|then| context.heed(then))
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        context.exchange.answered(answer, replayable(session)).map_err(|then| context.heed(then))
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        answer: &mut ResponseHeader,
+        context: &mut Context,
+    ) -> Result<()> {
+        let next = if session.req_header().version == Version::HTTP_2 { Next::Http2 } else { Next::Http1 };
+        context.exchange.dress_answer(&mut Answer(answer), &session.req_header().headers, next);
+        Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        last: bool,
+        context: &mut Context,
+    ) -> Result<Option<Duration>> {
+        let bytes = body.as_deref().unwrap_or_default();
+        let part = Part { bytes: bytes.len(), last };
+        context.exchange.answer_chunk(part, bytes).map(|()| None).map_err(|then| context.heed(then))
+    }
+
+    fn fail_to_connect(
+        &self,
+        session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut Context,
+        error: Box<Error>,
+    ) -> Box<Error> {
+        let then = context.exchange.failed(errors::connecting(&error, replayable(session)));
+        context.heed(then)
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        context: &mut Context,
+        reused: bool,
+    ) -> Box<Error> {
+        if errors::is_ours(&error) {
+            return error;
+        }
+        let then = context.exchange.broke(errors::proxying(&error, replayable(session), reused));
+        context.heed(then)
+    }
+
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Context,
+    ) -> FailToProxy {
+        if !errors::is_ours(error) && context.reply.is_none() {
+            // Pingora found fault by itself, outside of the calls above.
+            let then = context.exchange.broke(errors::proxying(error, Replayable::No, false));
+            context.heed(then);
+        }
+        let Some(reply) = context.reply.take().filter(|_| session.response_written().is_none()) else {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        };
+        let error_code = reply.status.as_u16();
+        let written = write(session, reply).await.is_ok();
+        FailToProxy { error_code, can_reuse_downstream: written }
+    }
+
+    async fn logging(&self, _session: &mut Session, _error: Option<&Error>, context: &mut Context) {
+        context.exchange.close();
+    }
+
+    /// The exchange tells what went wrong, in its own words and once.
+    fn suppress_error_log(&self, _session: &Session, _context: &Context, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _context: &Context,
+        _error: &Error,
+        _about: ProxyWarnLogContext,
+    ) -> bool {
+        true
+    }
+}
+
+/// What the listener knows of the connection.
+fn facts(session: &Session) -> Option<Arc<Facts>> {
+    let digest = session.digest()?.proxy_digest.as_ref()?;
+    digest.user_data.as_ref()?.downcast_ref::<Arc<Facts>>().cloned()
+}
+
+/// Is the body still there to be sent again?
+fn replayable(session: &Session) -> Replayable {
+    if session.as_ref().retry_buffer_truncated() { Replayable::No } else { Replayable::Yes }
+}
+
+/// Gives the client an answer of ours.
+async fn write(session: &mut Session, reply: Reply) -> Result<()> {
+    let mut head = ResponseHeader::build(reply.status, Some(reply.headers.len()))?;
+    for (name, value) in &reply.headers {
+        head.append_header(name, value)?;
+    }
+    let bodiless = reply.body.is_empty();
+    session.write_response_header(Box::new(head), bodiless).await?;
+    session.write_response_body((!bodiless).then(|| Bytes::from(reply.body)), true).await
+}

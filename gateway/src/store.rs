@@ -1,1 +1,3 @@
 //! (under construction)
+/// Store.
+pub struct Store;

@@ -28,7 +28,7 @@ pub struct Reply {
     /// The header fields, Content-Length among them where there may be one.
     pub headers: HeaderMap,
     /// The body; empty for HEAD.
-    pub body: String,
+    pub body: Vec<u8>,
 }
 
 /// What the caller speaks.
@@ -114,7 +114,7 @@ impl Reply {
         if !body.is_empty() && !headers.contains_key(header::CONTENT_TYPE) {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         }
-        Self { status, headers, body: if *to.method == Method::HEAD { String::new() } else { body.into() } }
+        Self { status, headers, body: if *to.method == Method::HEAD { Vec::new() } else { body.into() } }
     }
 
     fn http(row: &Row, to: Listener<'_>) -> Self {
@@ -129,7 +129,7 @@ impl Reply {
         Self {
             status: row.status,
             headers,
-            body: if *to.method == Method::HEAD { String::new() } else { body },
+            body: if *to.method == Method::HEAD { Vec::new() } else { body.into_bytes() },
         }
     }
 
@@ -141,7 +141,7 @@ impl Reply {
         if let Ok(message) = HeaderValue::try_from(format!("{}: {}", row.slug, row.says)) {
             headers.insert(GRPC_MESSAGE, message);
         }
-        Self { status: StatusCode::OK, headers, body: String::new() }
+        Self { status: StatusCode::OK, headers, body: Vec::new() }
     }
 }
 
@@ -188,8 +188,9 @@ mod tests {
         assert_eq!(reply.headers["content-type"], "application/problem+json");
         assert_eq!(reply.headers["content-length"], reply.body.len().to_string());
         assert_eq!(reply.headers["www-authenticate"], "Bearer error=\"invalid_token\"");
-        assert!(reply.body.contains("\"slug\":\"token-expired\""), "{}", reply.body);
-        assert!(reply.body.contains(reply.headers["x-request-id"].to_str().unwrap()), "{}", reply.body);
+        let body = String::from_utf8(reply.body).unwrap();
+        assert!(body.contains("\"slug\":\"token-expired\""), "{body}");
+        assert!(body.contains(reply.headers["x-request-id"].to_str().unwrap()), "{body}");
     }
 
     #[test]
@@ -202,7 +203,7 @@ mod tests {
     #[test]
     fn a_grpc_caller_gets_a_grpc_status() {
         let reply = said(Fault::NoEndpoint, &Method::POST, Speaks::Grpc);
-        assert_eq!((reply.status, reply.body.as_str()), (StatusCode::OK, ""));
+        assert_eq!((reply.status, reply.body.len()), (StatusCode::OK, 0));
         assert_eq!(reply.headers["grpc-status"], "14");
         assert!(!reply.headers.contains_key("content-length"));
     }

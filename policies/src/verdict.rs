@@ -126,6 +126,7 @@ table! {
         // No such place.
         MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED Unimplemented Client Never "This path exists, but not for this method."
         NoRoute "no-route" NOT_FOUND Unimplemented Client Never "No route matches this request."
+        Misdirected "misdirected" MISDIRECTED_REQUEST InvalidArgument Client OnlyIfIdempotent "This connection was opened for another host, and this one demands a certificate of its own."
         UpgradeRefused "upgrade-refused" BAD_REQUEST Unimplemented Client Never "This upgrade is not offered here."
         // Who are you?
         ApiKeyMissing "api-key-missing" UNAUTHORIZED Unauthenticated Client Never "This route needs an API key and the request has none."

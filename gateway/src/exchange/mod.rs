@@ -1,1 +1,189 @@
-//! (under construction)
+//! One request's life, in words no engine knows. This is the seam: Pingora's `HttpProxy` and every other data path ask
+//! the same questions here, in the same order, and do what they are told.
+//!
+//! Read [`Exchange`] first. An engine calls, in this order:
+//! [`Exchange::open`] with the head as it came (guard, trust, trace, the whole admission) -> [`Opening`];
+//! per attempt [`Exchange::next_attempt`] (breaker, bulkhead, endpoint) -> [`Attempt`], [`Exchange::dress_request`] on the
+//! head that goes out, [`Exchange::request_chunk`] for each part of the body; when the answer's head is there
+//! [`Exchange::answered`], then [`Exchange::dress_answer`] and [`Exchange::answer_chunk`]; whenever an attempt fails
+//! [`Exchange::failed`], which says whether there is another -> [`Then`]. At the end [`Exchange::close`]; an exchange that is
+//! merely dropped tells the logs that it broke off.
+//!
+//! It holds no rule: each of these steps asks `policies`. It knows no socket either.
+
+mod answer;
+mod attempt;
+mod close;
+mod core;
+mod failure;
+mod last_good;
+mod opening;
+mod outgoing;
+mod planned;
+mod watch;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::Method;
+use policies::admit::Permit;
+use policies::guard::{Body, BodyMeter, Upgrade};
+use policies::headers::{Carried, RequestId};
+use policies::plan::{Expects, Side};
+use policies::reply::{Reply, Speaks};
+use policies::resilience::repeat::IdempotencyKey;
+use policies::time::{Now, Tick};
+use policies::trace;
+use policies::verdict::Blame;
+
+pub use self::answer::Part;
+pub use self::attempt::Attempt;
+pub use self::core::Core;
+pub use self::failure::{Breakage, Broke, Then};
+pub use self::last_good::LastGood;
+pub use self::opening::{Connection, Head, Opening};
+pub use self::planned::Planned;
+pub use self::watch::Watch;
+
+use crate::listen::Facts;
+
+/// One request, from its head to its last byte.
+pub struct Exchange {
+    core: Arc<Core>,
+    planned: Arc<Planned>,
+    watch: Arc<Watch>,
+    facts: Option<Arc<Facts>>,
+    began: Now,
+    asked: Option<Asked>,
+    permit: Option<Permit>,
+    calls: attempt::Calls,
+    answer: answer::State,
+    told: close::Told,
+}
+
+/// What of the request is needed when its head is no longer at hand.
+struct Asked {
+    method: Method,
+    /// Host and target, in one piece of memory.
+    text: String,
+    host_bytes: usize,
+    path_bytes: usize,
+    port: Option<u16>,
+    body: Body,
+    upgrade: Option<Upgrade>,
+    speaks: Speaks,
+    expects: Expects,
+    idempotency_key: IdempotencyKey,
+    /// It carries neither token nor cookie: everybody would get the same answer.
+    is_anonymous: bool,
+    user_agent: Option<http::HeaderValue>,
+    client: IpAddr,
+    carried: Carried,
+    trace: Traced,
+    /// Counts the request's body as it goes to the target of this attempt ...
+    meter: BodyMeter,
+    /// ... and as it would from the beginning.
+    fresh_meter: BodyMeter,
+}
+
+/// The span of this request.
+struct Traced {
+    context: trace::Context,
+    /// The caller's span, if it is believed or kept.
+    parent: Option<std::num::NonZeroU64>,
+    came_in: Option<trace::Format>,
+}
+
+impl Asked {
+    fn host(&self) -> &str {
+        self.text.get(..self.host_bytes).unwrap_or_default()
+    }
+
+    /// The target as the guard understood it: path and query.
+    fn target(&self) -> &str {
+        self.text.get(self.host_bytes..).unwrap_or_default()
+    }
+
+    fn path(&self) -> &str {
+        self.target().get(..self.path_bytes).unwrap_or_default()
+    }
+}
+
+impl Exchange {
+    /// A request is about to be read. It keeps the plan of this moment.
+    pub fn begin(core: Arc<Core>, watch: Arc<Watch>) -> Self {
+        let planned = core.planned();
+        Self {
+            core,
+            planned,
+            watch,
+            facts: None,
+            began: crate::clock::now(),
+            asked: None,
+            permit: None,
+            calls: attempt::Calls::default(),
+            answer: answer::State::default(),
+            told: close::Told::default(),
+        }
+    }
+
+    /// The plan this request began with.
+    pub fn planned(&self) -> &Arc<Planned> {
+        &self.planned
+    }
+
+    /// Does the client want to change the protocol, and may it?
+    pub fn upgrade(&self) -> Option<Upgrade> {
+        self.asked.as_ref().and_then(|asked| asked.upgrade)
+    }
+
+    /// How large a body may be kept for a second attempt; nothing if there will be none.
+    pub fn replay_bytes_max(&self) -> Option<u64> {
+        let route = self.permit.as_ref()?.route();
+        let wanted = route.retry.is_some() || route.fallback.is_some();
+        wanted.then(|| route.retry.as_ref().map_or(64 * 1024, |retry| retry.settings.replay_body_max))
+    }
+
+    fn request_id(&self) -> RequestId {
+        self.asked
+            .as_ref()
+            .map_or_else(|| RequestId::made_from(roll_wide()), |asked| asked.carried.request_id.clone())
+    }
+
+    fn side(&self) -> Option<&Side> {
+        self.calls.side(self.permit.as_ref()?)
+    }
+
+    fn tick(&self) -> Tick {
+        crate::clock::tick()
+    }
+
+    /// An answer of ours for the client, and what the logs will say of it.
+    fn reply(
+        &mut self,
+        because: policies::admit::Because,
+        retry_after: Option<std::time::Duration>,
+    ) -> Reply {
+        self.told.because(because);
+        if because.row().blame == Blame::Us {
+            log::warn!(target: "banyan", "request {} ends with {}", self.request_id(), because.slug());
+        }
+        let method = self.asked.as_ref().map_or(Method::GET, |asked| asked.method.clone());
+        let speaks = self.asked.as_ref().map_or(Speaks::Http, |asked| asked.speaks);
+        let request_id = self.request_id();
+        Reply::because(
+            because,
+            retry_after,
+            policies::reply::Listener { method: &method, speaks, request_id: &request_id },
+        )
+    }
+}
+
+/// A random number.
+fn roll() -> u64 {
+    fastrand::u64(..)
+}
+
+fn roll_wide() -> u128 {
+    fastrand::u128(..)
+}

@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::Method;
 use smallvec::SmallVec;
 
+mod affinity;
 mod answer;
 mod caller;
 mod permit;
@@ -18,10 +19,11 @@ mod side;
 #[cfg(test)]
 mod tests;
 
+pub use affinity::affinity;
 pub use answer::{Because, LocalAnswer, Refusal, problem};
 pub use caller::Caller;
 pub use permit::{Observed, Permit, Standing};
-pub use side::{Moved, Stick};
+pub use side::{COOKIE, Moved, Stick};
 
 use crate::cors;
 use crate::guard::{Body, Clean};

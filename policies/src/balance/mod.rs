@@ -15,6 +15,7 @@
 mod decaying;
 mod endpoint;
 mod outcome;
+pub mod probe;
 mod rendezvous;
 mod rolls;
 mod schedule;

@@ -52,7 +52,7 @@ macro_rules! with_policies {
             pub limit: Option<$crate::document::many::OneOrMany<$crate::document::policy::Limit>>,
             /// How important these requests are under pressure: `critical`, `normal` or `sheddable`. Default: `normal`.
             pub priority: Option<$crate::document::policy::Priority>,
-            /// The time a request has in all, every attempt and wait included. Default: `30s`.
+            /// The time a request has in all, every attempt and wait and the whole answer included. Default: `30s` for the answer to begin, and as long as it keeps moving for its body.
             pub deadline: Option<$crate::units::Wait>,
             /// The largest request body. A larger one gets a readable 413. Default: no bound.
             pub body_limit: Option<$crate::units::Bytes>,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 mod identity;
 mod materials;
+mod patience;
 mod route;
 mod settings;
 mod target;
@@ -18,9 +19,10 @@ mod tests;
 
 pub use identity::{Identity, IdentityError, Kind, Tokens};
 pub use materials::{Materials, Missing, wanted};
+pub use patience::{Expects, Patience};
 pub use route::{
-    Action, CountedBy, Fallback, FallbackAnswer, FixedAnswer, Grpc, Limit, Migration, Redirect, Requirement,
-    Retry, Route, Side,
+    Action, CountedBy, Fallback, FallbackAnswer, FixedAnswer, Grpc, Holds, Limit, Migration, Redirect,
+    Requirement, Retry, Route, Side,
 };
 pub use settings::Tracing;
 pub use target::{Health, Pool, Target, Timeouts, Whereabouts};

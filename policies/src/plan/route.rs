@@ -43,6 +43,8 @@ pub struct Route {
     pub priority: Option<Priority>,
     /// The time a request has.
     pub deadline: Duration,
+    /// What has to be over by then.
+    pub deadline_holds: Holds,
     /// The largest request body.
     pub body_max: Option<u64>,
     /// Trying again.
@@ -67,6 +69,15 @@ pub struct Route {
     pub grpc: Grpc,
     /// Does the route enforce, or only observe?
     pub mode: Mode,
+}
+
+/// What a deadline holds for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Holds {
+    /// The answer has to begin by then. The default's: what nobody wrote must not cut a long download.
+    ForTheBeginning,
+    /// The answer has to be over by then.
+    ToTheEnd,
 }
 
 /// Does a route carry gRPC?
@@ -277,6 +288,7 @@ pub(super) fn compile(
             .collect(),
         priority: own.priority.map(priority),
         deadline: own.deadline.map_or(DEADLINE, |wait| wait.0),
+        deadline_holds: own.deadline.map_or(Holds::ForTheBeginning, |_| Holds::ToTheEnd),
         body_max: own.body_limit.map(|bytes| bytes.0),
         retry: own.retry.map(|retry| retrying(notion, &path, retry, mode)),
         hedge: own.hedge.map(|hedge| (hedge.after.0, mode.and(hedge.mode))),

@@ -74,6 +74,13 @@ pub struct Health {
     pub status: Vec<u16>,
 }
 
+impl Health {
+    /// Does this status say that the endpoint is well?
+    pub fn takes(&self, status: u16) -> bool {
+        if self.status.is_empty() { (200..300).contains(&status) } else { self.status.contains(&status) }
+    }
+}
+
 /// How long the steps of a call may take.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[allow(missing_docs, reason = "as in the document")]

@@ -5,7 +5,7 @@
 
 use std::fmt::{Display, Formatter};
 
-use http::Method;
+use http::{HeaderMap, Method};
 
 use super::deadline::Deadline;
 
@@ -33,6 +33,13 @@ pub enum IdempotencyKey {
     Absent,
     /// Yes: the service promised to carry it out once.
     Present,
+}
+
+impl IdempotencyKey {
+    /// Whether this request carries one.
+    pub fn of(headers: &HeaderMap) -> Self {
+        if headers.contains_key("idempotency-key") { Self::Present } else { Self::Absent }
+    }
 }
 
 /// What sending a request of this route twice does, as the document says.

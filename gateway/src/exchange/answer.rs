@@ -1,0 +1,217 @@
+//! What the target answers: held to the guard's rules, judged, and dressed for the client.
+
+use std::time::Duration;
+
+use http::response::Parts;
+use http::{HeaderName, Method, StatusCode, header};
+use policies::admit::{Because, COOKIE, Moved, Stick};
+use policies::balance::Outcome;
+use policies::guard::{AnswerBody, Asked as GuardAsked, BodyMeter, Ended, inspect_answer};
+use policies::headers::cookie::Sticky;
+use policies::headers::hop::{self, Framing, Next, Onward};
+use policies::headers::{Fields, contract};
+use policies::overload;
+use policies::plan::Holds;
+use policies::reply::set_standing;
+use policies::resilience::repeat::{Replayable, Sent};
+use policies::why::Silent;
+
+use super::Exchange;
+use super::attempt::Stage;
+use super::failure::{Broke, Then};
+use super::last_good::Keeping;
+
+/// How long a caller nobody knows stays on its side of a migration.
+const STICKY_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A part of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// So many bytes.
+    pub bytes: usize,
+    /// Is it the last one?
+    pub last: bool,
+}
+
+/// The answer so far.
+#[derive(Default)]
+pub(super) struct State {
+    /// Something of it was given to the engine for the client.
+    pub begun: bool,
+    pub meter: Option<BodyMeter>,
+    pub tunnel: bool,
+    pub keeping: Option<Keeping>,
+}
+
+/// What of an answer's head decides about another attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    pub status: StatusCode,
+    pub grpc_status: Option<u8>,
+    pub retry_after: Option<Duration>,
+}
+
+impl Seen {
+    fn of(head: &Parts) -> Self {
+        let number =
+            |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        Self {
+            status: head.status,
+            grpc_status: number("grpc-status").and_then(|code| u8::try_from(code).ok()),
+            retry_after: number("retry-after").map(Duration::from_secs),
+        }
+    }
+}
+
+impl Exchange {
+    /// The head of an answer is here. `Ok` means that it is passed on.
+    pub fn answered(&mut self, head: &Parts, body: Replayable) -> Result<(), Then> {
+        let Some(asked) = &self.asked else { return Ok(()) };
+        let about = GuardAsked { method: &asked.method, upgrade: asked.upgrade };
+        let framed = match inspect_answer(head, &about, &self.planned.plan.guard, &mut Silent) {
+            Ok(framed) => framed,
+            Err(fault) => {
+                return Err(self.failed(Broke { fault, sent: Sent::Something, body, stale: false }));
+            }
+        };
+        if head.status.is_informational() && framed != AnswerBody::Tunnel {
+            return Ok(());
+        }
+        let outcome = Outcome::of_status(head.status);
+        self.told.answer(head.status);
+        self.judge(outcome, Stage::Head);
+        if let Some(then) = self.second_thoughts(head, body) {
+            self.judge(Outcome::Neutral, Stage::Over);
+            return Err(then);
+        }
+        self.measured(overload::Outcome::Answered);
+        self.answer.meter = Some(BodyMeter::answer(framed));
+        self.answer.begun = true;
+        if framed == AnswerBody::Tunnel {
+            self.answer.tunnel = true;
+            self.watch.clear();
+        } else if self
+            .permit
+            .as_ref()
+            .is_some_and(|permit| permit.route().deadline_holds == Holds::ForTheBeginning)
+        {
+            // What nobody wrote cuts no long download: the body may go on as long as it moves.
+            self.watch.clear();
+        }
+        self.keep_if_good(head, framed);
+        Ok(())
+    }
+
+    /// Another attempt or a fallback instead of this answer, if the route asks for one.
+    fn second_thoughts(&mut self, head: &Parts, body: Replayable) -> Option<Then> {
+        let route = self.permit.as_ref()?.route();
+        if route.retry.is_none() && route.fallback.is_none() {
+            return None;
+        }
+        let seen = Seen::of(head);
+        if head.status.is_success() && seen.grpc_status.is_none_or(|code| code == 0) {
+            return None;
+        }
+        match self.displeased(seen, body) {
+            Then::PassOn => None,
+            then => Some(then),
+        }
+    }
+
+    /// The adaptive limit hears how the target did, once.
+    pub(super) fn measured(&mut self, outcome: overload::Outcome) {
+        if let Some(entry) = self.calls.entry.take() {
+            entry.finish(outcome, self.tick());
+        }
+    }
+
+    /// Strips what was meant for us, and puts in what the caller shall know.
+    pub fn dress_answer(&mut self, fields: &mut impl Fields, asked_with: &http::HeaderMap, next: Next) {
+        let upgrade = self.asked.as_ref().and_then(|asked| asked.upgrade).filter(|_| self.answer.tunnel);
+        hop::answer(fields, Onward { framing: Framing::ByField, next, upgrade });
+        contract::strip(fields);
+        let (Some(permit), Some(asked)) = (&self.permit, &self.asked) else { return };
+        let route = permit.route();
+        fields.set(HeaderName::from_static("x-request-id"), asked.carried.request_id.value().clone());
+        if let Some((limit, outcome)) = permit.standing() {
+            set_standing(fields, limit, outcome);
+        }
+        if let (
+            Some(Moved::ToNew(Stick::SetCookie(place)) | Moved::StaysOld(Stick::SetCookie(place))),
+            Some(facts),
+        ) = (permit.moved(), &self.facts)
+        {
+            let value = format!("{place:016x}");
+            let secure = facts.peer.secure;
+            if let Ok(value) = (Sticky { max_age: STICKY_FOR, name: COOKIE, secure, value: &value }).value() {
+                fields.append(header::SET_COOKIE, value);
+            }
+        }
+        if let Some(cors) = &route.cors {
+            cors.vouch(asked_with, fields);
+        }
+        route.answer_headers.apply(fields);
+    }
+
+    /// A part of the request's body is about to be sent on.
+    pub fn request_chunk(&mut self, part: Part) -> Result<(), Then> {
+        let Some(asked) = &mut self.asked else { return Ok(()) };
+        self.told.bytes_in += part.bytes as u64;
+        if self.answer.tunnel {
+            return Ok(());
+        }
+        let counted = match (asked.meter.chunk(part.bytes), part.last) {
+            (Ok(()), true) => asked.meter.end(Ended::Properly),
+            (counted, _) => counted,
+        };
+        match counted {
+            Ok(()) => Ok(()),
+            Err(misfit) => {
+                self.judge(Outcome::Neutral, Stage::Over);
+                let because = Because::Denial(misfit.denial());
+                Err(match self.answer.begun {
+                    true => Then::BreakOff,
+                    false => Then::Reply(self.reply(because, None)),
+                })
+            }
+        }
+    }
+
+    /// The request's body begins again, for another attempt.
+    pub fn rewind(&mut self) {
+        if let Some(asked) = &mut self.asked {
+            asked.meter = asked.fresh_meter;
+        }
+    }
+
+    /// A part of the answer's body is about to be given to the client.
+    pub fn answer_chunk(&mut self, part: Part, bytes: &[u8]) -> Result<(), Then> {
+        self.told.bytes_out += part.bytes as u64;
+        self.told.first_byte(self.began.tick);
+        if self.answer.tunnel {
+            return Ok(());
+        }
+        if let Some(keeping) = &mut self.answer.keeping {
+            keeping.add(bytes);
+        }
+        let Some(meter) = &mut self.answer.meter else { return Ok(()) };
+        let counted = match (meter.chunk(part.bytes), part.last) {
+            (Ok(()), true) => meter.end(Ended::Properly),
+            (counted, _) => counted,
+        };
+        if let Err(misfit) = counted {
+            self.judge(Outcome::Failure, Stage::Over);
+            self.told.because(Because::Fault(misfit.fault()));
+            return Err(Then::BreakOff);
+        }
+        if part.last {
+            self.keep_now();
+        }
+        Ok(())
+    }
+
+    /// Does the client get no body whatever the fields say?
+    pub fn is_head(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.method == Method::HEAD)
+    }
+}

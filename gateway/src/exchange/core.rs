@@ -1,0 +1,40 @@
+//! What one worker has at hand for its requests. Each worker has its own: nothing in here is a lock another core holds.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::{LastGood, Planned};
+use crate::keys::Keys;
+use crate::listen::Certificates;
+use crate::store::Store;
+use crate::telemetry;
+
+/// One worker's tools.
+pub struct Core {
+    /// The plan in force.
+    pub plans: Arc<ArcSwap<Planned>>,
+    /// Fetches an issuer's keys when a token needs them.
+    pub keys: Arc<Keys>,
+    /// Counts limits that are shared with other gateways.
+    pub store: Arc<Store>,
+    /// The last good answers, for routes that fall back to them.
+    pub last_good: Arc<LastGood>,
+    /// The certificates, to know which hosts demand one of their clients.
+    pub certificates: Option<Arc<Certificates>>,
+    /// Where this worker's requests are told.
+    pub telemetry: telemetry::Worker,
+}
+
+thread_local! {
+    /// The plan as this thread saw it last. Cloning an `Arc` of the thread's own touches no memory that other cores write to.
+    static SEEN: RefCell<Option<(usize, Arc<Arc<Planned>>)>> = const { RefCell::new(None) };
+}
+
+impl Core {
+    /// The plan of this moment.
+    pub(super) fn planned(&self) -> Arc<Planned> {
+        self.plans.load_full()
+    }
+}

@@ -1,0 +1,218 @@
+//! When an attempt fails: what kind of failure it is, and what `policies` says comes next.
+
+use std::time::Duration;
+
+use policies::admit::Because;
+use policies::after::{self, FallenBack, Next, Stale, Story};
+use policies::balance::Outcome;
+use policies::plan::FallbackAnswer;
+use policies::reply::Reply;
+use policies::resilience::fallback::Ending;
+use policies::resilience::repeat::{Call, Effect, Replayable, Sent};
+use policies::resilience::retry::{Answer, Below};
+use policies::verdict::{Denial, Fault};
+use policies::why::Silent;
+
+use super::attempt::Stage;
+use super::{Exchange, roll};
+
+/// What comes after a failure.
+#[derive(Debug)]
+pub enum Then {
+    /// Ask [`Exchange::next_attempt`] again.
+    Again,
+    /// The client gets this.
+    Reply(Reply),
+    /// The client gets what the target answered.
+    PassOn,
+    /// The client has the beginning of an answer, or is gone: break off, so that nobody takes half for the whole.
+    BreakOff,
+}
+
+/// How an attempt broke, as the engine saw it.
+#[derive(Clone, Copy, Debug)]
+pub struct Broke {
+    /// What failed.
+    pub fault: Fault,
+    /// How much of the request had left us.
+    pub sent: Sent,
+    /// Is the request's body still there to be sent again?
+    pub body: Replayable,
+    /// Was it a pooled connection that broke before it gave one byte?
+    pub stale: bool,
+}
+
+/// What broke, and whose doing it was.
+#[derive(Clone, Copy, Debug)]
+pub enum Breakage {
+    /// The client's: it went away, or is too slow.
+    Client(Fault),
+    /// The client's: what it sent makes no sense.
+    Malformed(Denial),
+    /// The target's, or the way to it.
+    Target(Broke),
+}
+
+impl Exchange {
+    /// Something broke while request and answer went by.
+    pub fn broke(&mut self, breakage: Breakage) -> Then {
+        match breakage {
+            Breakage::Target(broke) => self.failed(broke),
+            Breakage::Malformed(denial) => self.malformed(denial),
+            Breakage::Client(fault) => {
+                self.judge(Outcome::Neutral, Stage::Over);
+                if self.answer.begun || fault == Fault::ClientGone {
+                    self.told.because(Because::Fault(fault));
+                    return Then::BreakOff;
+                }
+                Then::Reply(self.reply(Because::Fault(fault), None))
+            }
+        }
+    }
+
+    /// What the client sent makes no sense.
+    pub fn malformed(&mut self, denial: Denial) -> Then {
+        self.judge(Outcome::Neutral, Stage::Over);
+        if self.answer.begun {
+            self.told.because(denial.into());
+            return Then::BreakOff;
+        }
+        self.core.telemetry.malformed(denial.slug());
+        Then::Reply(self.reply(denial.into(), None))
+    }
+
+    /// The attempt under way broke.
+    pub fn failed(&mut self, broke: Broke) -> Then {
+        let fault = self.in_time(broke.fault);
+        self.judge(if broke.stale { Outcome::Neutral } else { Outcome::of_fault(fault) }, Stage::Over);
+        if self.answer.begun {
+            self.told.because(Because::Fault(fault));
+            return Then::BreakOff;
+        }
+        let stale = if broke.stale { Stale::Yes(self.calls.stale) } else { Stale::No };
+        let then = self.weigh(Ending::Failed(fault), broke.sent, broke.body, stale);
+        if broke.stale && matches!(then, Then::Again) {
+            self.calls.stale += 1;
+            // Nobody was asked: the endpoint may be taken again.
+            self.calls.tried.pop();
+        }
+        then
+    }
+
+    /// The attempt was not even begun.
+    pub(super) fn refused(&mut self, ending: Ending) -> Then {
+        self.weigh(ending, Sent::Nothing, Replayable::Yes, Stale::No)
+    }
+
+    /// The target answered with this status: is it passed on, or tried again?
+    pub(super) fn displeased(&mut self, answer: super::answer::Seen, body: Replayable) -> Then {
+        self.told.grpc_status = answer.grpc_status;
+        self.told.retry_after = answer.retry_after;
+        match self.weigh(Ending::Status(answer.status), Sent::Something, body, Stale::No) {
+            Then::Reply(_) if !self.calls.given => Then::PassOn,
+            then => then,
+        }
+    }
+
+    /// A time-out that the deadline caused is the deadline's.
+    fn in_time(&self, fault: Fault) -> Fault {
+        let over = self.permit.as_ref().is_some_and(|permit| permit.deadline().is_over(self.tick()));
+        match fault {
+            Fault::ConnectTimeout | Fault::UpstreamTimeout if over => Fault::DeadlineExceeded,
+            fault => fault,
+        }
+    }
+
+    fn weigh(&mut self, ending: Ending, sent: Sent, body: Replayable, stale: Stale) -> Then {
+        self.calls.given = false;
+        match self.next(ending, sent, body, stale) {
+            Next::Again(pause) => {
+                if stale == Stale::No {
+                    self.told.retries += 1;
+                }
+                self.calls.pause = pause;
+                Then::Again
+            }
+            Next::FallBack => self.fall_back(ending),
+            Next::GiveUp => self.give_up(ending),
+        }
+    }
+
+    fn next(&self, ending: Ending, sent: Sent, body: Replayable, stale: Stale) -> Next {
+        let (Some(permit), Some(asked)) = (&self.permit, &self.asked) else { return Next::GiveUp };
+        let call = Call {
+            method: &asked.method,
+            idempotency_key: asked.idempotency_key,
+            effect: Effect::AsMethod,
+            body,
+            incoming_attempt: asked.carried.attempt.unwrap_or(1),
+            deadline: permit.deadline(),
+        };
+        let story = Story {
+            route: permit.route(),
+            call,
+            attempt: self.calls.made.saturating_sub(self.calls.stale).max(1),
+            sent,
+            ending,
+            grpc_status: self.told.grpc_status,
+            retry_after: self.told.retry_after,
+            answer: if self.answer.begun { Answer::Begun } else { Answer::NotBegun },
+            below: Below::Silent,
+            stale,
+            fallen_back: if self.calls.fallen_back { FallenBack::Yes } else { FallenBack::No },
+        };
+        after::after(&story, self.tick(), roll(), &mut Silent)
+    }
+
+    fn fall_back(&mut self, ending: Ending) -> Then {
+        let Some(route) = self.permit.as_ref().map(|permit| permit.route().clone()) else {
+            return self.give_up(ending);
+        };
+        match route.fallback.as_ref().map(|fallback| &fallback.give) {
+            Some(FallbackAnswer::Fixed(answer)) => {
+                self.told.fell_back(ending);
+                self.calls.given = true;
+                let reply = self.to_client(|to| Reply::fixed(answer, to));
+                self.told.local(reply.status);
+                Then::Reply(reply)
+            }
+            Some(FallbackAnswer::Target(_)) => {
+                self.told.fell_back(ending);
+                self.calls.fallen_back = true;
+                self.calls.tried.clear();
+                Then::Again
+            }
+            Some(FallbackAnswer::LastGood(age)) => match self.last_good(*age) {
+                Some(reply) => {
+                    self.told.fell_back(ending);
+                    self.calls.given = true;
+                    self.told.local(reply.status);
+                    Then::Reply(reply)
+                }
+                None => self.give_up(ending),
+            },
+            None => self.give_up(ending),
+        }
+    }
+
+    fn give_up(&mut self, ending: Ending) -> Then {
+        let wait = self.told.retry_after.take();
+        match ending {
+            Ending::Denied(denial) => Then::Reply(self.reply(Because::Denial(denial), wait)),
+            Ending::Failed(Fault::ClientGone) => {
+                self.told.because(Because::Fault(Fault::ClientGone));
+                Then::BreakOff
+            }
+            Ending::Failed(fault) => Then::Reply(self.reply(Because::Fault(fault), wait)),
+            Ending::Status(_) => Then::PassOn,
+        }
+    }
+
+    /// Breaks the request off at its deadline, with a moment's grace for the answer that says so.
+    pub(super) fn set_watch(&self) {
+        const GRACE: Duration = Duration::from_millis(50);
+        if let Some(permit) = &self.permit {
+            self.watch.set(permit.deadline().tick().after(GRACE));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The head as it goes to the target. The order matters, and is told in `policies::headers`: first what was meant for us
+//! leaves, then what a client could have forged, then ours and the route's comes in.
+
+use policies::document::target::{HostSent, Protocol};
+use policies::headers::{
+    AskedFor, Carried, Fields, Forwarding, contract, cookie, forwarded, grpc,
+    hop::{self, Framing, Next, Onward},
+};
+use policies::plan::Route;
+use policies::reply::Speaks;
+use policies::trace::baggage;
+use policies::verdict::Denial;
+use policies::why::Silent;
+
+use super::{Asked, Exchange};
+
+impl Exchange {
+    /// What the next hop speaks.
+    pub fn next_hop(&self) -> Next {
+        match self.side().map(|side| side.target.protocol) {
+            Some(Protocol::Http2 | Protocol::H2c) => Next::Http2,
+            Some(Protocol::Http1 | Protocol::Tcp) | None => Next::Http1,
+        }
+    }
+
+    /// The target of the request line: the very path the policies judged, rewritten where the route says so.
+    pub fn outgoing_target(&self) -> String {
+        let Some(asked) = &self.asked else { return "/".to_owned() };
+        match self.permit.as_ref().and_then(|permit| permit.path()) {
+            None => asked.target().to_owned(),
+            Some(path) => match asked.target().get(asked.path_bytes..) {
+                Some(query) => format!("{path}{query}"),
+                None => path.to_owned(),
+            },
+        }
+    }
+
+    /// The Host the target sees.
+    pub fn outgoing_host(&self) -> Option<String> {
+        let (asked, side) = (self.asked.as_ref()?, self.side()?);
+        let route = self.permit.as_ref()?.route();
+        if let Some(host) = &route.host {
+            return host.to_str().ok().map(str::to_owned);
+        }
+        match side.target.host {
+            HostSent::Target => {
+                self.planned.upstream(&side.target).map(|upstream| upstream.authority().to_owned())
+            }
+            HostSent::Client if asked.host().is_empty() => None,
+            HostSent::Client => Some(match asked.port {
+                Some(port) => format!("{}:{port}", asked.host()),
+                None => asked.host().to_owned(),
+            }),
+        }
+    }
+
+    /// Strips what was meant for us and puts in what is ours.
+    pub fn dress_request(&mut self, fields: &mut impl Fields) -> Result<(), Denial> {
+        let planned = self.planned.clone();
+        let (Some(asked), Some(permit), Some(facts)) = (&self.asked, &self.permit, &self.facts) else {
+            return Err(Denial::BadHeader);
+        };
+        let next = self.next_hop();
+        let onward = Onward { framing: Framing::ByField, next, upgrade: asked.upgrade };
+        hop::request(fields, onward)?;
+        planned.plan.identity_headers.strip(fields);
+        contract::strip(fields);
+        let host = AskedFor { host: asked.host(), port: asked.port };
+        forwarded::write(fields, &facts.peer, host, &planned.plan.trust, &Forwarding::default());
+        self.carry(asked, fields);
+        self.trace_on(asked, fields);
+        for (name, value) in permit.caller().forwarded() {
+            if let Ok(text) = value.to_str() {
+                // What a header cannot carry unchanged is left out: a service that needs it will say so.
+                let _ = planned.plan.identity_headers.set(fields, &name, text);
+            }
+        }
+        if next == Next::Http1 {
+            cookie::join_crumbs(fields);
+        }
+        edits(permit.route()).apply(fields);
+        Ok(())
+    }
+
+    fn carry(&self, asked: &Asked, fields: &mut impl Fields) {
+        let Some(permit) = &self.permit else { return };
+        let left = std::time::Duration::from_millis(permit.deadline().carry_ms(self.tick()));
+        if asked.speaks == Speaks::Grpc {
+            grpc::set_timeout(fields, left);
+        }
+        let made = self.calls.made.saturating_sub(self.calls.stale).max(1);
+        let attempt = asked.carried.attempt.unwrap_or(1).max(1).saturating_add(made - 1);
+        Carried {
+            attempt: Some(attempt),
+            deadline_left: Some(left),
+            priority: Some(permit.priority()),
+            request_id: asked.carried.request_id.clone(),
+            shadow: asked.carried.shadow,
+        }
+        .write(fields);
+    }
+
+    fn trace_on(&self, asked: &Asked, fields: &mut impl Fields) {
+        let propagation = &self.planned.plan.tracing.propagation;
+        let told = baggage(fields.all(), &mut Silent);
+        for name in propagation.stale() {
+            fields.remove(name);
+        }
+        fields.remove(&http::HeaderName::from_static("baggage"));
+        let context = self.calls.current.as_ref().map_or(&asked.trace.context, |current| &current.context);
+        for (name, value) in propagation.outgoing(context, asked.trace.came_in) {
+            fields.set(name, value);
+        }
+        if let Some(told) = told {
+            fields.set(http::HeaderName::from_static("baggage"), told);
+        }
+    }
+}
+
+fn edits(route: &Route) -> &policies::headers::Edits {
+    &route.request_headers
+}

@@ -1,0 +1,167 @@
+//! TLS towards targets: the authorities that are believed, the certificate that is shown. Read from files when a plan is
+//! prepared; what cannot be read refuses the plan, and is never replaced by the system's trust.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pingora::protocols::tls::CaType;
+use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
+use policies::document::target::Protocol;
+use policies::plan::{Target, Whereabouts};
+use policies::state::print;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+
+/// The authorities that are believed where a target names none.
+pub struct Roots {
+    /// For our own calls: probes, key servers.
+    pub store: Arc<RootCertStore>,
+    ca: Option<Arc<CaType>>,
+    print: u64,
+}
+
+/// What TLS towards one target needs.
+pub struct Material {
+    name: Option<String>,
+    pub(super) ca: Option<Arc<CaType>>,
+    pub(super) pair: Option<Arc<CertKey>>,
+    pub(super) client: Arc<ClientConfig>,
+    /// Equal for equal contents of all files.
+    pub(super) print: u64,
+}
+
+/// A file that is no good, or a setting without its other half.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each says it in its message")]
+pub enum MaterialError {
+    #[error("{0}: {1}")]
+    File(String, String),
+    #[error("tls: `certificate` and `key` need each other")]
+    Half,
+    #[error("tls: the name the certificate must be for is missing: an address alone names no server")]
+    Nameless,
+    #[error("tls: {0}")]
+    Rustls(#[from] rustls::Error),
+    #[error("tls.spiffe is the sidecar's: the gateway checks the name")]
+    Spiffe,
+}
+
+impl Roots {
+    /// The system's authorities, or those of a file.
+    pub fn load(file: Option<&Path>) -> Result<Self, MaterialError> {
+        let mut store = RootCertStore::empty();
+        let Some(file) = file else {
+            for certificate in rustls_native_certs::load_native_certs().certs {
+                // The system's set has old ones that nobody can read; one good one is enough to begin with.
+                let _ = store.add(certificate);
+            }
+            return Ok(Self { store: Arc::new(store), ca: None, print: 0 });
+        };
+        let path = file.display().to_string();
+        let certificates = certificates(&path)?;
+        for certificate in &certificates {
+            store.add(certificate.clone()).map_err(|error| told(&path, &error))?;
+        }
+        Ok(Self {
+            store: Arc::new(store),
+            ca: Some(wrapped(&path, &certificates)?),
+            print: print(&certificates),
+        })
+    }
+}
+
+impl Material {
+    /// The name the certificate must be for.
+    pub(super) fn name_for<'a>(&'a self, host: &'a str) -> &'a str {
+        self.name.as_deref().unwrap_or(host)
+    }
+
+    pub(super) fn server_name(&self, host: &str) -> Option<ServerName<'static>> {
+        ServerName::try_from(self.name_for(host).to_owned()).ok()
+    }
+}
+
+/// What this target's TLS needs; nothing if it speaks none.
+pub(super) fn material(target: &Target, roots: &Roots) -> Result<Option<Material>, MaterialError> {
+    if !super::speaks_tls(target) {
+        return Ok(None);
+    }
+    let written = target.tls.clone().unwrap_or_default();
+    if written.spiffe.is_some() {
+        return Err(MaterialError::Spiffe);
+    }
+    if written.name.is_none() && !has_names(target) {
+        return Err(MaterialError::Nameless);
+    }
+    let provider = Arc::new(ring::default_provider());
+    let mut prints = vec![roots.print];
+    let (ca, store) = match &written.ca {
+        None => (roots.ca.clone(), roots.store.clone()),
+        Some(path) => {
+            let certificates = certificates(path)?;
+            let mut store = RootCertStore::empty();
+            for certificate in &certificates {
+                store.add(certificate.clone()).map_err(|error| told(path, &error))?;
+            }
+            prints.push(print(&certificates));
+            (Some(wrapped(path, &certificates)?), Arc::new(store))
+        }
+    };
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(store);
+    let (pair, mut client) = match (&written.certificate, &written.key) {
+        (None, None) => (None, builder.with_no_client_auth()),
+        (Some(certificate), Some(key)) => {
+            let chain = certificates(certificate)?;
+            let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| told(key, &error))?;
+            prints.push(print(&(&chain, secret.secret_der())));
+            let raw: Vec<Vec<u8>> = chain.iter().map(|one| one.to_vec()).collect();
+            raw.iter().try_for_each(|one| readable(certificate, one))?;
+            let pair = CertKey::new(raw, secret.secret_der().to_vec());
+            let client = builder.with_client_auth_cert(chain, secret).map_err(|error| told(key, &error))?;
+            (Some(Arc::new(pair)), client)
+        }
+        _ => return Err(MaterialError::Half),
+    };
+    if target.protocol == Protocol::Http2 {
+        client.alpn_protocols = vec![b"h2".to_vec()];
+    }
+    let print = print(&(prints, &written));
+    Ok(Some(Material { name: written.name, ca, pair, client: Arc::new(client), print }))
+}
+
+/// Does the target's address name a server, or is it a number only? A number is a name too, if a certificate has it.
+fn has_names(target: &Target) -> bool {
+    match &target.whereabouts {
+        Whereabouts::Endpoints(urls) => urls.iter().all(|url| !url.host.is_empty()),
+        Whereabouts::Dns(dns) => !dns.name.is_empty(),
+        Whereabouts::Kubernetes(_) => true,
+    }
+}
+
+fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, MaterialError> {
+    let found = CertificateDer::pem_file_iter(path).map_err(|error| told(path, &error))?;
+    let found: Vec<_> = found.collect::<Result<_, _>>().map_err(|error| told(path, &error))?;
+    if found.is_empty() { Err(told(path, &"there is no certificate in it")) } else { Ok(found) }
+}
+
+/// Pingora's reader panics on a certificate that is none: looked at before.
+fn readable(path: &str, der: &[u8]) -> Result<(), MaterialError> {
+    use x509_parser::prelude::{FromDer, X509Certificate};
+    X509Certificate::from_der(der).map(|_| ()).map_err(|error| told(path, &error))
+}
+
+fn wrapped(path: &str, certificates: &[CertificateDer<'_>]) -> Result<Arc<CaType>, MaterialError> {
+    let one = |certificate: &CertificateDer<'_>| {
+        readable(path, certificate)?;
+        Ok(WrappedX509::new(certificate.to_vec(), parse_x509))
+    };
+    Ok(certificates.iter().map(one).collect::<Result<Vec<_>, MaterialError>>()?.into())
+}
+
+fn told(path: &str, error: &dyn std::fmt::Display) -> MaterialError {
+    MaterialError::File(path.to_owned(), error.to_string())
+}
