@@ -55,6 +55,8 @@ pub struct Status {
     pub reach: Reach,
     /// Questions asked so far.
     pub asked: u64,
+    /// Questions that were answered.
+    pub answered: u64,
     /// Questions that got no answer.
     pub failed: u64,
     /// Questions that were not asked, because the queue was full.
@@ -75,7 +77,7 @@ pub enum Reach {
     Absent,
     /// It answers.
     Answers,
-    /// Not known yet: the first connection is being made.
+    /// Not known: a connection is being made, the first one or in the place of one that ended.
     Connecting,
     /// It does not, and why.
     Down(String),
@@ -86,6 +88,7 @@ pub enum Reach {
 struct Facts {
     reach: watch::Sender<Reach>,
     asked: AtomicU64,
+    answered: AtomicU64,
     failed: AtomicU64,
     dropped: AtomicU64,
     latency: AtomicU64,
@@ -101,6 +104,7 @@ impl Store {
         let facts = Arc::new(Facts {
             reach: watch::Sender::new(first),
             asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             latency: AtomicU64::new(0),
@@ -164,11 +168,12 @@ impl Store {
 
     /// What the operator is shown.
     pub fn status(&self) -> Status {
-        let Facts { reach, asked, failed, dropped, latency } = &*self.facts;
+        let Facts { reach, asked, answered, failed, dropped, latency } = &*self.facts;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Status {
             reach: reach.borrow().clone(),
             asked: count(asked),
+            answered: count(answered),
             failed: count(failed),
             dropped: count(dropped),
             queued: self.queue.as_ref().map_or(0, |queue| QUEUE_MAX - queue.capacity()),
@@ -184,5 +189,6 @@ impl Facts {
         let old = self.latency.load(Ordering::Relaxed);
         let smoothed = if old == 0 { new } else { old - old / 8 + new / 8 };
         self.latency.store(smoothed, Ordering::Relaxed);
+        self.answered.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -99,6 +99,7 @@ impl Keeper {
             }
         };
         leases.report(Store::Down);
+        self.facts.reach.send_replace(Reach::Connecting);
         // The others have waited as long: they land within the time a question may take.
         while let Some(landed) = under_way.join_next().await {
             if let Ok(Some(next)) = self.land(landed, leases) {
@@ -145,11 +146,7 @@ impl Keeper {
             let after = clock::tick().since(failed_at);
             log::info!("the store for shared limits {} answers again after {after:.1?}", self.place());
         }
-        self.facts.reach.send_if_modified(|reach| {
-            let news = *reach != Reach::Answers;
-            *reach = Reach::Answers;
-            news
-        });
+        self.facts.reach.send_replace(Reach::Answers);
     }
 
     fn is_down(&mut self, error: &Error) {

@@ -51,8 +51,15 @@ pub(super) struct Redis {
     pub ended: AbortOnDropHandle<Result<(), Error>>,
 }
 
-/// Reads where the store is: `redis://`, `rediss://`, or with `-cluster` or `-sentinel`.
+/// Reads where the store is: `redis://` or `rediss://` (with TLS), each also with `-cluster` or `-sentinel`.
+///
+/// Refuses every other scheme: fred would speak without TLS to whatever it does not know, password and all.
 pub(super) fn config(url: &str) -> Result<Config, Error> {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    let (protocol, _) = scheme.split_once('-').unwrap_or((scheme, ""));
+    if !["redis", "rediss", "valkey", "valkeys"].contains(&protocol) {
+        return Err(Error::new(ErrorKind::Url, "expected redis://HOST:PORT or rediss://HOST:PORT"));
+    }
     Config::from_url(url)
 }
 
