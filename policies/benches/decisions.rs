@@ -116,14 +116,20 @@ fn limits(c: &mut Criterion) {
 /// Guard, route, token, limit, priority: from the head of a request to its permit, over 1,000 routes and 256 tokens.
 fn admission(c: &mut Criterion) {
     let world = world::Shop::new(1_000, 256);
+    let sharing = world::Shop::sharing(1_000, 256);
     let mut next = 0;
     let mut clock = 1_000_000_000_u64;
     let mut group = c.benchmark_group("admit");
-    for (name, part) in [("guard", world::Part::Guard), ("guard and decision", world::Part::GuardAndAdmit)] {
+    let both = world::Part::GuardAndAdmit;
+    for (name, world, part) in [
+        ("guard", &world, world::Part::Guard),
+        ("guard and decision", &world, both),
+        ("guard and decision, limit shared", &sharing, both),
+    ] {
         group.bench_function(name, |b| {
             b.iter(|| {
                 next = (next + 1) % world.requests();
-                clock += 1_000_000;
+                clock += 100_000;
                 black_box(world.decide(next, part, Now { tick: Tick::from_nanos(clock), ..NOW }))
             });
         });

@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 
 use crate::identity::cache::{TokenCache, TokenCacheSettings};
 use crate::limit::Buckets;
+use crate::limit::lease::Leases;
 use crate::sync::{Mutex, lock};
 
 /// How much room the state may take, and the random numbers its hashes are keyed with.
@@ -21,14 +22,31 @@ pub struct Room {
     pub buckets_max: usize,
     /// Verified tokens remembered.
     pub tokens: TokenCacheSettings,
+    /// For limits that several replicas share; none if the shell was started without a store for them.
+    pub shared: Option<SharedRoom>,
     /// Random numbers of the shell's: nobody outside can choose keys that collide.
     pub seeds: [u64; 4],
 }
 
+/// The room for limits that several replicas share through a store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SharedRoom {
+    /// Callers that hold a lease at once. Default: 262,144, about 16 MiB if ever full.
+    pub leases_max: usize,
+    /// How many replicas share. Default: 2. What it does is said at `limit::lease::Sharing`.
+    pub replicas: u32,
+}
+
+impl Default for SharedRoom {
+    fn default() -> Self {
+        Self { leases_max: 1 << 18, replicas: 2 }
+    }
+}
+
 impl Room {
-    /// The default room, with these random numbers.
+    /// The default room, with these random numbers and without a store.
     pub fn seeded(seeds: [u64; 4]) -> Self {
-        Self { buckets_max: 1 << 20, tokens: TokenCacheSettings::default(), seeds }
+        Self { buckets_max: 1 << 20, tokens: TokenCacheSettings::default(), shared: None, seeds }
     }
 }
 
@@ -37,6 +55,10 @@ impl Room {
 pub struct Living {
     /// The buckets of all limits.
     pub buckets: Buckets,
+    /// The leases of the shared ones, where there is a store that counts them.
+    pub leases: Option<Leases>,
+    /// How many replicas share a limit. One, where there is no store: each is alone.
+    pub replicas: u32,
     /// Tokens verified lately.
     pub tokens: TokenCache,
     kept: Mutex<HashMap<Key, Weak<dyn Any + Send + Sync>>>,
@@ -70,6 +92,8 @@ impl Living {
     pub fn new(room: &Room) -> Self {
         Self {
             buckets: Buckets::new(room.buckets_max, room.seeds),
+            leases: room.shared.map(|shared| Leases::new(shared.leases_max)),
+            replicas: room.shared.map_or(1, |shared| shared.replicas),
             tokens: TokenCache::new(room.tokens, room.seeds),
             kept: Mutex::default(),
         }

@@ -47,4 +47,22 @@ fn a_known_token_is_admitted_without_an_allocation() {
     let after = COUNT.load(Ordering::Relaxed);
     assert_eq!(permitted, 1_000);
     assert_eq!(after - before, 0, "allocations in a thousand decisions");
+    a_shared_limit_allocates_only_for_what_it_asks();
+}
+
+fn a_shared_limit_allocates_only_for_what_it_asks() {
+    let shop = world::Shop::sharing(1_000, 16);
+    let mut silent = 0;
+    for n in 0..4_000_u64 {
+        let now = Now { tick: Tick::from_nanos(1_000_000_000 + n * 100_000), unix_secs: 1_700_000_000 };
+        let which = usize::try_from(n).unwrap() % 16;
+        let (questions, before) = (shop.questions.get(), COUNT.load(Ordering::Relaxed));
+        assert!(shop.decide(which, world::Part::GuardAndAdmit, now));
+        // The first requests of each caller fill the caches.
+        if shop.questions.get() == questions && n >= 64 {
+            silent += 1;
+            assert_eq!(COUNT.load(Ordering::Relaxed), before, "decision {n} asked nothing");
+        }
+    }
+    assert!(silent > 3_600, "{silent} of 4000 decisions asked nothing");
 }

@@ -7,7 +7,7 @@ use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
-use super::{Ask, Observed, Standing};
+use super::{Ask, Observed, Standing, StoreAsk};
 use crate::limit::Outcome;
 use crate::plan::{Action, Limit, Redirect, Route};
 use crate::request::Secure;
@@ -67,6 +67,7 @@ pub struct Refusal {
     /// Policies that would have refused, but only observe.
     pub observed: SmallVec<[Observed; 2]>,
     pub(super) standing: Option<Standing>,
+    pub(super) asks: Vec<StoreAsk>,
 }
 
 impl Refusal {
@@ -78,6 +79,7 @@ impl Refusal {
             route: None,
             observed: SmallVec::new(),
             standing: None,
+            asks: Vec::new(),
         }
     }
 
@@ -121,11 +123,16 @@ pub struct LocalAnswer {
     pub headers: HeaderMap,
     /// The body.
     pub body: Arc<str>,
+    pub(super) asks: Vec<StoreAsk>,
 }
 
 impl LocalAnswer {
+    fn new(route: &Arc<Route>, status: StatusCode, headers: HeaderMap, body: Arc<str>) -> Self {
+        Self { route: route.clone(), status, headers, body, asks: Vec::new() }
+    }
+
     pub(super) fn preflight(route: &Arc<Route>, headers: HeaderMap) -> Self {
-        Self { route: route.clone(), status: StatusCode::NO_CONTENT, headers, body: "".into() }
+        Self::new(route, StatusCode::NO_CONTENT, headers, "".into())
     }
 
     /// The fixed answer or the redirect of a route; nothing if it cannot be written.
@@ -138,11 +145,11 @@ impl LocalAnswer {
         match &route.action {
             Action::Answer(answer) => {
                 headers.extend(answer.headers.iter().cloned());
-                Some(Self { route: route.clone(), status: answer.status, headers, body: answer.body.clone() })
+                Some(Self::new(route, answer.status, headers, answer.body.clone()))
             }
             Action::Redirect(redirect) => {
                 headers.insert(LOCATION, HeaderValue::from_str(&location(redirect, ask, parameter)).ok()?);
-                Some(Self { route: route.clone(), status: redirect.status, headers, body: "".into() })
+                Some(Self::new(route, redirect.status, headers, "".into()))
             }
             Action::Forward(_) | Action::Migrate(_) => None,
         }

@@ -42,6 +42,35 @@ pub(super) enum Counted<'a> {
     Subject(&'a str),
 }
 
+impl Counted<'_> {
+    /// The caller as other replicas name it too. Not `Hash`: its bytes may change with the compiler.
+    pub(super) fn digest(&self) -> [u8; 16] {
+        let octets;
+        let (kind, text): (&[u8], &[u8]) = match self {
+            Self::Address(address) => {
+                octets = match address {
+                    IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+                    IpAddr::V6(v6) => v6.octets(),
+                };
+                (b"address ", &octets)
+            }
+            Self::Claim(text) => (b"claim ", text.as_bytes()),
+            Self::Cookie(text) => (b"cookie ", text.as_bytes()),
+            Self::Everyone => (b"everyone", b""),
+            Self::Header(text) => (b"header ", text),
+            Self::Key(text) => (b"key ", text.as_bytes()),
+            Self::Peer(text) => (b"peer ", text.as_bytes()),
+            Self::Subject(text) => (b"subject ", text.as_bytes()),
+        };
+        let mut context = ring::digest::Context::new(&ring::digest::SHA256);
+        context.update(kind);
+        context.update(text);
+        let mut digest = [0; 16];
+        digest.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        digest
+    }
+}
+
 impl Caller {
     pub(super) fn unknown(ask: &Ask<'_>) -> Self {
         let peer = ask.incoming.peer.identity.clone();

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 mod affinity;
 mod answer;
 mod caller;
+mod limits;
 mod permit;
 mod side;
 
@@ -22,6 +23,7 @@ mod tests;
 pub use affinity::affinity;
 pub use answer::{Because, LocalAnswer, Refusal, problem};
 pub use caller::Caller;
+pub use limits::{StoreAsk, StoreName};
 pub use permit::{Observed, Permit, Standing};
 pub use side::{COOKIE, Moved, Stick};
 
@@ -30,7 +32,6 @@ use crate::guard::{Body, Clean};
 use crate::headers::Carried;
 use crate::identity::Asked;
 use crate::identity::Refused;
-use crate::limit::Outcome;
 use crate::plan::{Action, Door, Mode, Plan, Requirement, Route, Tokens};
 use crate::request::{Incoming, Priority};
 use crate::resilience::deadline::Deadline;
@@ -84,6 +85,19 @@ pub enum Verdict {
     Refuse(Box<Refusal>),
 }
 
+impl Verdict {
+    /// What the store of shared limits has to be asked because of this request, whatever its verdict: to be taken once,
+    /// and asked off the request's path.
+    pub fn take_asks(&mut self) -> Vec<StoreAsk> {
+        match self {
+            Self::Answer(answer) => std::mem::take(&mut answer.asks),
+            Self::AskKeys { .. } => Vec::new(),
+            Self::Permit(permit) => std::mem::take(&mut permit.asks),
+            Self::Refuse(refusal) => std::mem::take(&mut refusal.asks),
+        }
+    }
+}
+
 /// Why a decision ended early.
 enum Stop {
     AskKeys { tokens: Arc<Tokens>, key_id: Option<Box<str>> },
@@ -120,28 +134,32 @@ pub fn admit(plan: &Plan, door: &Door, ask: &Ask<'_>, why: &mut impl Witness) ->
             return Verdict::Refuse(Box::new(Refusal::unrouted(Because::Denial(Denial::NoRoute))));
         }
     };
-    let mut making = Making { plan, route, ask, why, observed: SmallVec::new(), standing: None };
+    let mut making =
+        Making { plan, route, ask, why, observed: SmallVec::new(), standing: None, asks: Vec::new() };
     let decided = making.decide();
-    let Making { observed, standing, why, .. } = making;
+    let Making { observed, standing, asks, why, .. } = making;
     match decided {
         Ok(Some(permit)) => {
             let path = route
                 .path
                 .as_ref()
                 .map(|edit| edit.apply(&ask.clean.path, |name| params.value(name)).into_owned());
-            Verdict::Permit(Permit { path, observed, standing, ..permit })
+            Verdict::Permit(Permit { path, observed, standing, asks, ..permit })
         }
         Ok(None) => match LocalAnswer::of(route, ask, |name| params.value(name)) {
             Some(answer) => {
                 why.note("route", || format!("`{}` answers by itself", route.name));
-                Verdict::Answer(answer)
+                Verdict::Answer(LocalAnswer { asks, ..answer })
             }
-            None => Verdict::Refuse(Box::new(Refusal::of(route, Denial::BadTarget.into(), None))),
+            None => {
+                let refusal = Refusal::of(route, Denial::BadTarget.into(), None);
+                Verdict::Refuse(Box::new(Refusal { asks, ..refusal }))
+            }
         },
         Err(Stop::AskKeys { tokens, key_id }) => Verdict::AskKeys { tokens, key_id },
         Err(Stop::Refuse(because, retry_after)) => {
             let refusal = Refusal::of(route, because, retry_after);
-            Verdict::Refuse(Box::new(Refusal { standing, observed, ..refusal }))
+            Verdict::Refuse(Box::new(Refusal { standing, observed, asks, ..refusal }))
         }
     }
 }
@@ -179,6 +197,7 @@ struct Making<'a, W> {
     why: &'a mut W,
     observed: SmallVec<[Observed; 2]>,
     standing: Option<Standing>,
+    asks: Vec<StoreAsk>,
 }
 
 impl<W: Witness> Making<'_, W> {
@@ -228,6 +247,7 @@ impl<W: Witness> Making<'_, W> {
             path: None,
             standing: None,
             observed: SmallVec::new(),
+            asks: Vec::new(),
         }))
     }
 
@@ -334,47 +354,6 @@ impl<W: Witness> Making<'_, W> {
                 self.refuse_or_observe("body_limit", self.route.mode, Denial::BodyTooLarge.into(), None)
             }
             _ => Ok(()),
-        }
-    }
-
-    /// All limits that enforce are taken together or not at all; those that observe are counted one by one.
-    fn limits(&mut self, caller: &Caller) -> Result<(), Stop> {
-        let buckets = &self.plan.living.buckets;
-        let now = self.ask.now.tick;
-        let route = self.route;
-        let mut together: SmallVec<[_; 4]> = SmallVec::new();
-        let mut which: SmallVec<[usize; 4]> = SmallVec::new();
-        for (n, limit) in route.limits.iter().enumerate() {
-            let key = buckets.key(limit.id, caller.counted(&limit.per, self.ask));
-            match limit.mode {
-                Mode::Enforce => {
-                    together.push((limit.gcra, key));
-                    which.push(n);
-                }
-                Mode::Observe => {
-                    let outcome = buckets.check(limit.gcra, key, 1, now);
-                    self.why.note("limit", || format!("{} per {}: {outcome}", limit.rate, limit.name));
-                    if let Outcome::Limited { .. } = outcome {
-                        self.refuse_or_observe("limit", Mode::Observe, Denial::RateLimited.into(), None)?;
-                    }
-                }
-            }
-        }
-        if together.is_empty() {
-            return Ok(());
-        }
-        let joint = buckets.check_all(&together, 1, now);
-        let Some(limit) = which.get(joint.by).and_then(|n| route.limits.get(*n)) else { return Ok(()) };
-        self.why.note("limit", || format!("{} per {}: {}", limit.rate, limit.name, joint.outcome));
-        self.standing = Some(Standing {
-            limit: which.get(joint.by).copied().unwrap_or_default(),
-            outcome: joint.outcome,
-        });
-        match joint.outcome {
-            Outcome::Allowed { .. } => Ok(()),
-            Outcome::Limited { retry_after, .. } => {
-                Err(Stop::Refuse(Because::Denial(Denial::RateLimited), Some(retry_after)))
-            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::{Because, Caller, Moved};
+use super::{Because, Caller, Moved, StoreAsk};
 use crate::limit::Outcome;
 use crate::overload::Ticket;
 use crate::plan::{Action, Limit, Route, Side};
@@ -26,6 +26,7 @@ pub struct Permit {
     pub(super) path: Option<String>,
     pub(super) standing: Option<Standing>,
     pub(super) observed: SmallVec<[Observed; 2]>,
+    pub(super) asks: Vec<StoreAsk>,
 }
 
 /// How a caller stands with the limit that binds it most.

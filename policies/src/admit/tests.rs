@@ -18,6 +18,8 @@ use crate::state::{Living, Room};
 use crate::time::Tick;
 use crate::why::{Notes, Silent};
 
+mod shared;
+
 const SECRET: &str = "a secret of more than thirty-two bytes, for tests";
 
 /// A plan in force, with a clock that a test sets.

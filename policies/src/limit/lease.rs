@@ -1,27 +1,34 @@
-//! Limits that several replicas share: what to ask the store, and what to answer while it has not answered.
+//! Limits that several replicas share: what to ask the store, and what to answer, which is always at once.
 //!
-//! A replica takes permits from the store in batches and spends them from memory, so a busy caller's request
-//! waits for no network. The store keeps a plain bucket and hands out permits by [`super::grant`]; everything else
-//! is here, and does no talking itself. The shell asks when told to ([`Ask`]), then reports: [`Leases::merge`] with the
-//! answer, or [`Leases::store_failed`].
+//! A replica takes permits from the store in batches and spends them from memory. The store keeps a plain bucket and
+//! hands out permits by [`super::grant`]; everything else is here, and does no talking itself. The shell asks when told
+//! to ([`Ask`]), then reports: [`Leases::merge`] with the answer, [`Leases::unanswered`] without one, and
+//! [`Leases::report`] when it learns that the store is down or back.
 //!
-//! **The bound.** In any window of `t`, `k` replicas together let in at most
-//! `burst + rate * t + k * (batch_max + credit)`, where `batch_max` is `burst / (4 k)` but at least one, and `credit` is
-//! `batch_max` or nothing ([`Terms`]): what was leased before the window and spent in it, and what was let in on credit
-//! before the store had been asked. So the shared limit is at most half a burst more generous than a single one
-//! (for bursts below `4 k`: two permits a replica), and never in the long run: credit is paid back from the next
-//! grant. Permits fetched for callers who wait (`NeedsLease`) come on top, if those callers then go away.
+//! **No request waits for the store.** A caller without permits in hand is let in *on credit*: the permit is owed, and
+//! the next answer pays it before anything else. Credit ends at this replica's share of the burst (what
+//! it would allow by itself were the store down), and at what the store can have by its own last answer. Whoever needs more than that
+//! within one round trip is told to come back in a moment. The alternative, to wait for the answer, would be exact and
+//! would make the store's latency everybody's; a smaller credit would refuse a page that sends six calls at once.
+//!
+//! **The bound.** In any window of `t`, `k` replicas together let in at most `burst + rate * t + k * (batch_max + credit)`,
+//! where `batch_max` is `burst / (4 k)` and `credit` is `burst / k`, each at least one ([`Terms`]): what was leased before
+//! the window and spent in it, and what was let in on credit. So a caller who calls all replicas in the same
+//! millisecond gets two bursts and a quarter, once: credit is paid back, and a debt is remembered for eight
+//! times as long as the bucket takes to fill (at least for one hold); who leaves a replica with a debt for that long is
+//! lent its credit once more. One replica alone is exact but for the answer that is under way.
 //! While the store is down, the bound is what [`IfStoreDown`] says.
 //!
-//! Read [`Leases::spend`] first. Tests: `lease/tests.rs`.
+//! Read [`Leases::spend`] first, then `lease/state.rs`. Tests: `lease/tests.rs`.
 
 use std::time::Duration;
 
-use self::state::{Lease, Store};
+use self::state::Lease;
 pub use self::terms::{IfStoreDown, Sharing, Terms};
 use super::buckets::BucketKey;
+use super::quota::Outcome;
 use super::table::{Lapses, Shards};
-use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::time::Tick;
 
 mod state;
@@ -30,11 +37,8 @@ mod terms;
 #[cfg(not(loom))]
 mod tests;
 
-/// How long a store that failed is left alone. One request then finds out whether it is back.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
-
-/// A question for the store: up to `want` permits for this key. The shell asks it, off the request's path unless the
-/// request waits, and reports the answer or the failure exactly once.
+/// A question for the store: up to `want` permits for this key. The shell asks it off the request's path, and reports
+/// the answer or its absence exactly once.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Ask {
     /// How many permits. At least 1.
@@ -54,90 +58,85 @@ pub struct Spend {
 /// The answer to one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Answer {
-    /// It may pass.
-    Allowed,
-    /// It may not: the store has said when there will be more.
-    Limited {
-        /// When to try again.
-        retry_after: Duration,
-    },
-    /// Only the store knows. Wait for the answer that is under way (asked by this request or another one), then
-    /// spend again; altogether no longer than a question may take. If that is not enough, do `otherwise`.
-    NeedsLease {
-        /// What to do without an answer.
-        otherwise: IfStoreDown,
-    },
-    /// The store is known to be down. Do this at once; nobody waits for a dead store.
-    StoreDown {
-        /// What to do.
-        instead: IfStoreDown,
-    },
+    /// It was counted. How many permits are left is as the store said last, less what was used here since.
+    Counted(Outcome),
+    /// The store is known to be down: do at once what [`Terms::if_store_down`] says.
+    StoreDown,
+}
+
+/// What is known of the store.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Store {
+    /// It answers.
+    Answers,
+    /// It does not, or never has yet.
+    Down,
 }
 
 /// The leases this replica holds, in bounded memory. When there is no room, the least used lease goes, with its
 /// permits (which makes the limit stricter) and its debt (which makes it laxer, by [`Terms::credit`] at most).
 pub struct Leases {
     shards: Shards<Lease>,
-    /// When a failed store may be tried again; zero while it answers.
-    down_until: AtomicU64,
+    down: AtomicBool,
 }
 
 impl Leases {
-    /// Room for the leases of `cap` callers (at least 448), at about 70 bytes each.
+    /// Room for the leases of `cap` callers (at least 448), at about 60 bytes each. The store counts as down until
+    /// [`Leases::report`] says otherwise: nobody is lent what a store that was never seen may not have.
     pub fn new(cap: usize) -> Self {
-        Self { shards: Shards::new(cap), down_until: AtomicU64::new(0) }
+        Self { shards: Shards::new(cap), down: AtomicBool::new(true) }
     }
 
     /// Spends `cost` permits of a caller, and says what to ask the store.
     ///
-    /// A caller seen for the first time is let in on credit, and the store is asked to take it off the bucket after
-    /// the fact; only a caller who has used up lease and credit at once, or whom the store has refused, waits for
-    /// an answer. With limits of both kinds, spend leases first, then `Buckets::check_all`, and
-    /// [`Leases::put_back`] the leased permits if that refuses.
+    /// With limits of both kinds, spend leases first, then `Buckets::check_all`, and [`Leases::put_back`] the leased
+    /// permits if that refuses.
     pub fn spend(&self, terms: &Terms, key: BucketKey, cost: u32, now: Tick) -> Spend {
-        if cost == 0 {
-            return Spend { answer: Answer::Allowed, ask: None };
-        }
-        if !terms.gcra.affords(cost) {
-            let retry_after = terms.gcra.interval().saturating_mul(terms.gcra.burst());
-            return Spend { answer: Answer::Limited { retry_after }, ask: None };
-        }
-        let store = self.store(now);
+        let store = self.store();
         let Some(mut table) = self.shards.lock(self.shards.shard_of(key.0)) else {
-            return Spend { answer: Answer::StoreDown { instead: terms.if_store_down }, ask: None };
+            return Spend { answer: Answer::StoreDown, ask: None };
         };
         if let Some(lease) = table.touch(key.0) {
-            return self.spend_from(lease, terms, cost, now, store);
+            return lease.spend(terms, cost, now, store);
         }
         let mut lease = Lease::default();
-        let spend = self.spend_from(&mut lease, terms, cost, now, store);
+        let spend = lease.spend(terms, cost, now, store);
         if lease.lapses_at() > now {
             self.shards.count(table.insert(key.0, lease, now));
         }
         spend
     }
 
-    /// The store's answer to [`Ask`]: how many permits it gave, and when there will be one more. Returns the next
-    /// question, if more was used or is waited for than this one asked for.
+    /// The store's answer to [`Ask`]: how many permits it gave, and how long its bucket now needs to be full. Returns the
+    /// next question, if more was used meanwhile than this one asked for.
     #[must_use = "a question that is not asked is never answered"]
     pub fn merge(
         &self,
         terms: &Terms,
         key: BucketKey,
         granted: u32,
-        retry_after: Duration,
+        full_in: Duration,
         now: Tick,
     ) -> Option<Ask> {
-        self.down_until.store(0, Ordering::Relaxed);
         let mut table = self.shards.lock(self.shards.shard_of(key.0))?;
         // A lease evicted since it asked is forgotten, and its permits are lost: the safe side.
-        table.touch(key.0)?.merge(terms, granted, retry_after, now)
+        table.touch(key.0)?.merge(terms, granted, full_in, now)
     }
 
-    /// The store did not answer [`Ask`], or not in time. For a while nobody asks; then one request does.
-    pub fn store_failed(&self, key: BucketKey, now: Tick) {
-        self.down_until.store(now.after(STORE_PAUSE).as_nanos().max(1), Ordering::Relaxed);
-        self.with(key, |lease| lease.waiting_for = 0);
+    /// [`Ask`] was not answered, or not in time, or never sent. The next request that needs to asks again.
+    pub fn unanswered(&self, key: BucketKey) {
+        self.with(key, Lease::unanswered);
+    }
+
+    /// What the shell has learned of the store. While it is down nobody asks: finding out whether it is back is the
+    /// shell's business.
+    pub fn report(&self, store: Store) {
+        self.down.store(store == Store::Down, Ordering::Relaxed);
+    }
+
+    /// What is known of the store.
+    pub fn store(&self) -> Store {
+        if self.down.load(Ordering::Relaxed) { Store::Down } else { Store::Answers }
     }
 
     /// Gives back permits of a request that was allowed here and then refused elsewhere. Exact: they are permits in
@@ -151,6 +150,11 @@ impl Leases {
         self.shards.evicted()
     }
 
+    /// Memory taken by now. Takes every lock once: for metrics, not for requests.
+    pub fn bytes(&self) -> usize {
+        self.shards.bytes()
+    }
+
     fn with(&self, key: BucketKey, change: impl FnOnce(&mut Lease)) {
         if let Some(mut table) = self.shards.lock(self.shards.shard_of(key.0))
             && let Some(lease) = table.touch(key.0)
@@ -158,35 +162,11 @@ impl Leases {
             change(lease);
         }
     }
-
-    fn spend_from(&self, lease: &mut Lease, terms: &Terms, cost: u32, now: Tick, store: Store) -> Spend {
-        let mut spend = lease.spend(terms, cost, now, store);
-        if spend.ask.is_some() && store == Store::Doubtful && !self.may_probe(now) {
-            lease.waiting_for = 0;
-            spend.ask = None;
-        }
-        spend
-    }
-
-    fn store(&self, now: Tick) -> Store {
-        match self.down_until.load(Ordering::Relaxed) {
-            0 => Store::Answers,
-            until if now.as_nanos() < until => Store::Down,
-            _ => Store::Doubtful,
-        }
-    }
-
-    /// One request in every pause finds out whether the store is back.
-    fn may_probe(&self, now: Tick) -> bool {
-        let until = self.down_until.load(Ordering::Relaxed);
-        let next = now.after(STORE_PAUSE).as_nanos();
-        until <= now.as_nanos()
-            && self.down_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
 }
 
 impl std::fmt::Debug for Leases {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Leases").field("evicted", &self.evicted()).finish_non_exhaustive()
+        let (store, evicted) = (self.store(), self.evicted());
+        f.debug_struct("Leases").field("store", &store).field("evicted", &evicted).finish_non_exhaustive()
     }
 }

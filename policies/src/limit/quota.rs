@@ -159,7 +159,7 @@ pub enum Outcome {
 impl Outcome {
     /// Orders outcomes of several limits by how much they bind: a refusal before any permission, the longer wait
     /// before the shorter, fewer permits left before more.
-    pub(super) fn binds_more_than(&self, other: &Self) -> bool {
+    pub fn binds_more_than(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Allowed { remaining: a, .. }, Self::Allowed { remaining: b, .. }) => a < b,
             (Self::Allowed { .. }, Self::Limited { .. }) => false,

@@ -16,13 +16,14 @@ use crate::document::route::Route as Written;
 use crate::document::words::{By, Name};
 use crate::headers::Edits;
 use crate::identity::api_key::ApiKeys;
+use crate::limit::lease::{IfStoreDown, Sharing, Terms};
 use crate::limit::{Gcra, Quota};
 use crate::request::Priority;
 use crate::resilience::breaker::Breaker;
 use crate::resilience::fallback::{Gives, When};
 use crate::resilience::{budget, fault, retry};
 use crate::rewrite::{PathEdit, Template};
-use crate::state::{print, stable_hash};
+use crate::state::{Living, print, stable_hash};
 use crate::units::Share;
 
 /// The time a request has where nobody says otherwise: longer than any page, short enough that nothing piles up for ever.
@@ -185,8 +186,8 @@ pub struct Limit {
     pub gcra: Gcra,
     /// Tells its buckets from those of every other limit, and from its own before it was changed.
     pub id: u64,
-    /// Is it counted together by all replicas, and if so, what when the store is down?
-    pub shared: Option<policy::IfStoreDown>,
+    /// Is it counted together by all replicas, and if so, on what terms?
+    pub shared: Option<Arc<Terms>>,
     /// Does it refuse, or only say so?
     pub mode: Mode,
 }
@@ -421,7 +422,7 @@ fn limit(
 ) -> Option<Limit> {
     let quota = Quota { count: written.rate.count, per: written.rate.per, burst: written.burst };
     let gcra = notion.good(path, quota.compile())?;
-    let shared = (written.shared != Some(false)).then_some(written.if_store_down.unwrap_or_default());
+    let shared = sharing_limit(notion.living, written).map(|sharing| Arc::new(Terms::new(gcra, &sharing)));
     Some(Limit {
         name: format!("{}", written.per),
         per: CountedBy::compile(&written.per),
@@ -431,6 +432,22 @@ fn limit(
         id: stable_hash(&(path, n, print(&(&written.per, quota)))),
         shared,
         mode: mode.and(written.mode),
+    })
+}
+
+/// A limit that says nothing is shared where there is a store; one that asks for it is shared even where there is none,
+/// and then does what it says for a store that is down.
+fn sharing_limit(living: &Living, written: &policy::Limit) -> Option<Sharing> {
+    let asked = written.shared == Some(true) || written.if_store_down.is_some();
+    let if_store_down = match written.if_store_down.unwrap_or_default() {
+        policy::IfStoreDown::Closed => IfStoreDown::Closed,
+        policy::IfStoreDown::Local => IfStoreDown::Local,
+        policy::IfStoreDown::Open => IfStoreDown::Open,
+    };
+    (written.shared != Some(false) && (asked || living.leases.is_some())).then(|| Sharing {
+        replicas: living.replicas,
+        if_store_down,
+        ..Sharing::default()
     })
 }
 

@@ -1,7 +1,9 @@
 //! A shop with many routes and many callers, for the benchmark and for the test that counts allocations.
 #![allow(dead_code, reason = "each of the two uses its part")]
 
+use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Request;
 use http::request::Parts;
@@ -12,9 +14,10 @@ use policies::guard::{self, Wire};
 use policies::headers::{Carried, Trusted};
 use policies::identity::Asked;
 use policies::identity::keys::KeySet;
+use policies::limit::lease::Store;
 use policies::plan::{Materials, Plan};
 use policies::request::{Incoming, Peer, Secure};
-use policies::state::{Living, Room};
+use policies::state::{Living, Room, SharedRoom};
 use policies::time::Now;
 use policies::why::Silent;
 
@@ -25,6 +28,8 @@ pub struct Shop {
     plan: Plan,
     peer: Peer,
     requests: Vec<(Parts, String, Carried)>,
+    /// What a store of shared limits was asked so far.
+    pub questions: Cell<usize>,
 }
 
 /// How much of the work.
@@ -66,6 +71,18 @@ pub fn token_and_keys(algorithm: Algorithm) -> (String, KeySet) {
 
 impl Shop {
     pub fn new(routes: usize, users: usize) -> Self {
+        Self::with_room(routes, users, &Room::seeded([1, 2, 3, 4]))
+    }
+
+    /// Its limits are shared, and a store answers each question at once with all that was wanted.
+    pub fn sharing(routes: usize, users: usize) -> Self {
+        let room = Room { shared: Some(SharedRoom::default()), ..Room::seeded([1, 2, 3, 4]) };
+        let shop = Self::with_room(routes, users, &room);
+        shop.plan.living.leases.as_ref().unwrap().report(Store::Answers);
+        shop
+    }
+
+    fn with_room(routes: usize, users: usize, room: &Room) -> Self {
         let mut text = String::from(
             "version: 1
 targets: { shop: { url: http://shop:8080, overload: { start: 1000 } } }
@@ -80,7 +97,7 @@ routes:
         let document = Document::load(&[Source::new("shop.yaml", text)]).unwrap();
         let mut materials = Materials::default();
         materials.add(Secret::Env("SECRET".into()), SECRET);
-        let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
+        let living = Arc::new(Living::new(room));
         let plan = Plan::compile(&document, &materials, &living, 1).unwrap();
         let peer = Peer { address: [203, 0, 113, 9].into(), secure: Secure::Tls, identity: None };
         policies::identity::install_provider();
@@ -106,7 +123,7 @@ routes:
             let carried = Carried::read(&head.headers, Trusted::No, 7);
             (head, target, carried)
         };
-        Self { plan, peer, requests: (0..users).map(request).collect() }
+        Self { plan, peer, requests: (0..users).map(request).collect(), questions: Cell::new(0) }
     }
 
     pub fn requests(&self) -> usize {
@@ -130,6 +147,14 @@ routes:
             roll: 1,
             asked: Asked::NotYet,
         };
-        matches!(admit(&self.plan, &self.plan.edge, &ask, &mut Silent), Verdict::Permit(_))
+        let mut verdict = admit(&self.plan, &self.plan.edge, &ask, &mut Silent);
+        for ask in verdict.take_asks() {
+            self.questions.set(self.questions.get() + 1);
+            let leases = self.plan.living.leases.as_ref().unwrap();
+            let want = ask.want();
+            let next = ask.answered(leases, want, Duration::ZERO, now.tick);
+            assert!(next.is_none(), "everything was granted");
+        }
+        matches!(verdict, Verdict::Permit(_))
     }
 }

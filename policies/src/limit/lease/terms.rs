@@ -11,7 +11,7 @@ const OUTSTANDING_PART: u32 = 4;
 /// What to do with requests that the store cannot count.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum IfStoreDown {
-    /// Refuse them (`limit-store-down`). Nothing is ever let in uncounted, not even on credit.
+    /// Refuse them (`limit-store-down`). What is on credit when the store dies is all that is ever let in uncounted.
     Closed,
     /// Count them here, against this replica's share of the limit ([`Terms::local`]).
     #[default]
@@ -45,9 +45,8 @@ pub struct Terms {
     pub(super) gcra: Gcra,
     local: Gcra,
     pub(super) batch_max: u32,
-    pub(super) credit: u32,
     pub(super) hold: Duration,
-    pub(super) if_store_down: IfStoreDown,
+    if_store_down: IfStoreDown,
 }
 
 impl Terms {
@@ -55,12 +54,8 @@ impl Terms {
     pub fn new(gcra: Gcra, sharing: &Sharing) -> Self {
         let replicas = sharing.replicas.max(1);
         let batch_max = (gcra.burst() / OUTSTANDING_PART / replicas).max(1);
-        let credit = match sharing.if_store_down {
-            IfStoreDown::Closed => 0,
-            IfStoreDown::Local | IfStoreDown::Open => batch_max,
-        };
-        let if_store_down = sharing.if_store_down;
-        Self { gcra, local: gcra.share_of(replicas), batch_max, credit, hold: sharing.hold, if_store_down }
+        let (hold, if_store_down) = (sharing.hold, sharing.if_store_down);
+        Self { gcra, local: gcra.share_of(replicas), batch_max, hold, if_store_down }
     }
 
     /// The limit the store keeps.
@@ -73,13 +68,18 @@ impl Terms {
         self.local
     }
 
+    /// What to do with requests that the store cannot count.
+    pub fn if_store_down(&self) -> IfStoreDown {
+        self.if_store_down
+    }
+
     /// The most permits a replica holds in advance.
     pub fn batch_max(&self) -> u32 {
         self.batch_max
     }
 
-    /// The most permits a replica lends a caller before the store has been asked.
+    /// The most permits a replica lends a caller before the store has been asked: its share of the burst.
     pub fn credit(&self) -> u32 {
-        self.credit
+        self.local.burst()
     }
 }
