@@ -1,1 +1,322 @@
-//! (under construction)
+//! Starts everything, and stops it: the workers with their runtimes, the house runtime with all that is not a request.
+//!
+//! Read [`Gateway::start`]. One worker is one thread with a single-threaded runtime, listening sockets and connection pools
+//! of its own. The house does what no request waits for: names, health, keys, the store, the admin pages.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use policies::state::{Living, Room, SharedRoom};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::connection::{Engine, Serving, serve};
+use crate::exchange::{Core, LastGood, Planned};
+use crate::keys::Keys;
+use crate::listen::{
+    Accepting, BindError, Certificates, CertsError, Counters, Limits, Permits, Phase, Socket, Sockets, Speaks,
+};
+use crate::proxy::Front;
+use crate::reload::{LoadError, Plans, Watcher};
+use crate::settings::{ListenAt, Settings};
+use crate::store::{Store, StoreError};
+use crate::telemetry::Telemetry;
+use crate::upstream::{MaterialError, ResolverSettings, Roots, Upstreams};
+
+/// How often a request may be tried at all; each route says less.
+const TRIES_MAX: usize = 16;
+
+/// A gateway that runs.
+pub struct Gateway {
+    house: Option<Runtime>,
+    workers: Vec<JoinHandle<()>>,
+    phase: Arc<watch::Sender<Phase>>,
+    phases: Arc<Vec<watch::Sender<Phase>>>,
+    places: Vec<(ListenAt, Speaks)>,
+    plans: Arc<Plans>,
+    _watcher: Watcher,
+    drain_limit: Duration,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each says it in its message")]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("{0}")]
+    Certs(#[from] CertsError),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    #[error("nothing to listen on: give --listen or --listen-tls")]
+    Nowhere,
+    #[error("{0}")]
+    Rustls(#[from] rustls::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What all workers share.
+struct Shared {
+    plans: Arc<ArcSwap<Planned>>,
+    keys: Arc<Keys>,
+    store: Arc<Store>,
+    last_good: Arc<LastGood>,
+    certificates: Option<Arc<Certificates>>,
+    telemetry: Arc<Telemetry>,
+    accepting: Arc<Accepting>,
+    conf: Arc<ServerConf>,
+    limits: Limits,
+    drain_limit: Duration,
+}
+
+impl Gateway {
+    /// Starts one. When this returns it serves.
+    pub fn start(settings: &Settings) -> Result<Self, StartError> {
+        let places = places(settings)?;
+        let workers = settings.workers.or_else(cores).unwrap_or(1).max(1);
+        let house =
+            Builder::new_multi_thread().worker_threads(1).thread_name("banyan-house").enable_all().build()?;
+        let roots = Arc::new(Roots::load(settings.ca_file.as_deref())?);
+        let certificates = settings.certs.as_deref().map(Certificates::load).transpose()?.map(Arc::new);
+        let telemetry = Arc::new(Telemetry);
+        let living = Arc::new(Living::new(&room(settings)));
+        let store = Store::start(settings.redis.as_deref(), living.clone(), house.handle())?;
+        let keys = Arc::new(Keys::new(house.handle().clone(), &roots)?);
+        let upstreams = Arc::new(Upstreams::new(
+            house.handle().clone(),
+            roots,
+            &ResolverSettings { servers: Vec::new() },
+        ));
+        let planned = Arc::new(std::sync::OnceLock::<Arc<ArcSwap<Planned>>>::new());
+        let plans = Arc::new(Plans::load(settings, living, {
+            let (upstreams, keys, store, planned) =
+                (upstreams.clone(), keys.clone(), store.clone(), planned.clone());
+            Box::new(move |plan| {
+                let prepared = upstreams.prepare(plan)?;
+                let (upstreams, keys, store, planned) =
+                    (upstreams.clone(), keys.clone(), store.clone(), planned.clone());
+                let plan = plan.clone();
+                Ok(Box::new(move || {
+                    upstreams.apply(&plan, prepared);
+                    keys.apply(&plan);
+                    store.warn_of_unmet(&plan);
+                    let next = Planned::new(plan, |target| upstreams.of(target), |_, _| Default::default());
+                    match planned.get() {
+                        Some(current) => current.store(Arc::new(next)),
+                        None => drop(planned.set(Arc::new(ArcSwap::from_pointee(next)))),
+                    }
+                }))
+            })
+        })?);
+        let Some(planned) = planned.get().cloned() else { return Err(StartError::Nowhere) };
+        let watcher = watcher(settings, &plans, certificates.clone())?;
+        house.block_on(store.settled(Duration::from_secs(1)));
+        let shared = Arc::new(Shared {
+            plans: planned,
+            keys,
+            store,
+            last_good: Arc::default(),
+            certificates: certificates.clone(),
+            telemetry,
+            accepting: Arc::new(Accepting {
+                permits: Arc::new(Permits::new(
+                    settings.connections_max,
+                    settings.connections_per_address_max,
+                )),
+                counters: Arc::<Counters>::default(),
+                certificates,
+                proxies: settings.proxy_protocol_from.clone(),
+                handshake_within: settings.handshake_within.0,
+            }),
+            conf: Arc::new(conf(settings)),
+            limits: Limits {
+                idle_within: settings.idle_within.0,
+                header_within: settings.header_within.0,
+                head_bytes_max: 0,
+                body_rate_min: settings.body_rate_min.0,
+            },
+            drain_limit: settings.drain_limit.0,
+        });
+        let sockets = Sockets::bind(&places, workers)?;
+        let places = sockets.places();
+        let (mut threads, mut phases) = (Vec::new(), Vec::new());
+        for (number, sockets) in sockets.shares(workers).into_iter().enumerate() {
+            // A channel for each: what a request waits on belongs to its own core.
+            let (phase, told) = watch::channel(Phase::Serving);
+            let shared = shared.clone();
+            let name = format!("banyan-worker-{number}");
+            threads.push(
+                std::thread::Builder::new().name(name).spawn(move || work(number, &shared, sockets, told))?,
+            );
+            phases.push(phase);
+        }
+        let (phase, _) = watch::channel(Phase::Serving);
+        Ok(Self {
+            house: Some(house),
+            workers: threads,
+            phase: Arc::new(phase),
+            phases: Arc::new(phases),
+            places,
+            plans,
+            _watcher: watcher,
+            drain_limit: settings.drain_limit.0,
+        })
+    }
+
+    /// Where it listens, ports chosen by the system resolved.
+    pub fn places(&self) -> &[(ListenAt, Speaks)] {
+        &self.places
+    }
+
+    /// The plans over time.
+    pub fn plans(&self) -> &Arc<Plans> {
+        &self.plans
+    }
+
+    /// Takes nothing new; what is in flight may end, within the limit. A second time changes nothing.
+    pub fn drain(&self) {
+        self.phase.send_replace(Phase::Draining);
+        for phase in self.phases.iter() {
+            phase.send_replace(Phase::Draining);
+        }
+    }
+
+    /// Waits until the last request has ended. It has to be told to drain.
+    pub fn wait(mut self) {
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has been told of by the panic itself.
+            let _ = worker.join();
+        }
+        if let Some(house) = self.house.take() {
+            house.shutdown_timeout(self.drain_limit.min(Duration::from_secs(1)));
+        }
+    }
+
+    /// Drains and waits.
+    pub fn stop(self) {
+        self.drain();
+        self.wait();
+    }
+}
+
+fn cores() -> Option<usize> {
+    std::thread::available_parallelism().ok().map(Into::into)
+}
+
+fn places(settings: &Settings) -> Result<Vec<(ListenAt, Speaks)>, StartError> {
+    let plain = settings.listen.iter().map(|at| (at.clone(), Speaks::Plain));
+    let tls = settings.listen_tls.iter().map(|at| (at.clone(), Speaks::Tls));
+    let places: Vec<_> = plain.chain(tls).collect();
+    if places.is_empty() { Err(StartError::Nowhere) } else { Ok(places) }
+}
+
+fn room(settings: &Settings) -> Room {
+    let shared = settings.redis.as_ref().map(|_| SharedRoom::default());
+    let seeds = [(); 4].map(|()| fastrand::u64(..));
+    Room { shared, ..Room::seeded(seeds) }
+}
+
+fn conf(settings: &Settings) -> ServerConf {
+    let ca_file = settings.ca_file.as_ref().map(|path| path.display().to_string());
+    ServerConf {
+        max_retries: TRIES_MAX,
+        ca_file,
+        upstream_keepalive_pool_size: 1024,
+        ..ServerConf::default()
+    }
+}
+
+fn watcher(
+    settings: &Settings,
+    plans: &Arc<Plans>,
+    certificates: Option<Arc<Certificates>>,
+) -> std::io::Result<Watcher> {
+    let plans = plans.clone();
+    let paths: Vec<_> = std::iter::once(settings.policies.clone()).chain(settings.certs.clone()).collect();
+    Watcher::start(&paths, move || {
+        plans.refresh();
+        match certificates.as_ref().map(|certificates| certificates.reload()) {
+            Some(Ok(true)) => log::info!(target: "banyan", "new certificates are in use"),
+            Some(Err(error)) => log::error!(target: "banyan", "the certificates in use stay:\n{error}"),
+            Some(Ok(false)) | None => {}
+        }
+    })
+}
+
+/// One worker, from its first connection to its last.
+fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: watch::Receiver<Phase>) {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return log::error!(target: "banyan", "worker {number} cannot begin: {error}"),
+    };
+    runtime.block_on(async {
+        let core = Arc::new(Core {
+            plans: shared.plans.clone(),
+            keys: shared.keys.clone(),
+            store: shared.store.clone(),
+            last_good: shared.last_good.clone(),
+            certificates: shared.certificates.clone(),
+            telemetry: shared.telemetry.worker(number),
+        });
+        let (going, shutdown) = watch::channel(false);
+        let engine = Engine::new(http_proxy(&shared.conf, Front::new(core.clone())));
+        let serving = Arc::new(Serving {
+            core,
+            engine: Arc::new(engine),
+            limits: shared.limits,
+            phase: phase.clone(),
+            shutdown,
+        });
+        let open = TaskTracker::new();
+        let accepts: Vec<_> = sockets
+            .into_iter()
+            .map(|socket| {
+                let (serving, open) = (serving.clone(), open.clone());
+                let each = move |conn| open.track_future(serve(serving.clone(), conn));
+                tokio::spawn(crate::listen::run(socket, shared.accepting.clone(), phase.clone(), each))
+            })
+            .collect();
+        for accept in accepts {
+            if let Ok(Err(error)) = accept.await {
+                log::error!(target: "banyan", "worker {number} cannot listen: {error}");
+            }
+        }
+        going.send_replace(true);
+        open.close();
+        if tokio::time::timeout(shared.drain_limit, open.wait()).await.is_err() {
+            log::warn!(target: "banyan", "worker {number} ends with {} connections open", open.len());
+        }
+    });
+}
+
+/// Runs a gateway until it is told to end.
+pub fn run(settings: &Settings) -> Result<(), StartError> {
+    let gateway = Gateway::start(settings)?;
+    for (at, speaks) in gateway.places() {
+        log::info!(target: "banyan", "listening on {at} ({})", if *speaks == Speaks::Tls { "TLS" } else { "plain" });
+    }
+    let phases = gateway.phases.clone();
+    let signals = Builder::new_current_thread().enable_all().build()?;
+    signals.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        Ok::<_, std::io::Error>(())
+    })?;
+    drop(phases);
+    gateway.stop();
+    Ok(())
+}

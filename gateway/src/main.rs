@@ -1,14 +1,16 @@
-//! `banyan-gateway`: what an operator asks about a document. The data path comes next and will be `run`.
-
-mod sources;
+//! `banyan-gateway`: runs a gateway, and answers what an operator asks about a document.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use policies::describe::{diff, effective};
-use policies::document::{Document, schema};
+use gateway::commands::{Question, answer};
+use gateway::gateway::run;
+use gateway::settings::Settings;
+
+/// What is allocated per request is freed on the same thread: this allocator makes that cheap.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
 #[command(name = "banyan-gateway", version, about = "An API gateway with one policy language.")]
@@ -19,67 +21,26 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Says everything that is wrong with a document, each problem in its line; exits with 1 if anything is.
-    Check {
-        /// A file, or a directory that is read as one document.
-        path: PathBuf,
-    },
-    /// Says in words what changes from one document to another.
-    Diff {
-        /// The document in force.
-        old: PathBuf,
-        /// The document that shall be.
-        new: PathBuf,
-    },
-    /// Prints the routes in the order they are tried, the most specific first, and why.
-    Routes {
-        /// A file or a directory.
-        path: PathBuf,
-    },
-    /// Prints the JSON Schema of the language, for editors.
-    Schema,
-    /// Prints every setting in effect, and where it comes from.
-    Settings {
-        /// A file or a directory.
-        path: PathBuf,
-    },
+    /// Serves: reads the policies, listens, and goes on until SIGTERM.
+    Run(Box<Settings>),
+    #[command(flatten)]
+    Ask(Question),
 }
 
 fn main() -> ExitCode {
-    match answer(&Arguments::parse().command) {
+    let told = match Arguments::parse().command {
+        Command::Run(settings) => run(&settings).map(|()| String::new()).map_err(|error| error.to_string()),
+        Command::Ask(question) => answer(&question),
+    };
+    match told {
         // A reader that went away (`| head`) is no failure of ours.
         Ok(text) => {
-            std::io::stdout().write_all(text.as_bytes()).map_or(ExitCode::SUCCESS, |()| ExitCode::SUCCESS)
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
         }
         Err(problem) => {
             let _ = writeln!(std::io::stderr(), "{problem}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// What to print, or what is wrong.
-fn answer(command: &Command) -> Result<String, String> {
-    match command {
-        Command::Check { path } => load(path).map(|document| summary(&document)),
-        Command::Diff { old, new } => Ok(lines(diff(&load(old)?, &load(new)?))),
-        Command::Routes { path } => Ok(lines(load(path)?.order())),
-        Command::Schema => Ok(schema()),
-        Command::Settings { path } => Ok(lines(effective(&load(path)?).iter().map(ToString::to_string))),
-    }
-}
-
-fn load(path: &Path) -> Result<Document, String> {
-    let sources = sources::read(path).map_err(|error| error.to_string())?;
-    Document::load(&sources).map_err(|error| error.to_string())
-}
-
-fn summary(document: &Document) -> String {
-    let (routes, targets) = (document.routes.0.len(), document.targets.0.len());
-    let order = lines(document.order().iter().map(|line| format!("  {line}")));
-    format!("good: {routes} routes, {targets} targets; tried in this order:\n{order}")
-}
-
-fn lines(lines: impl IntoIterator<Item = String>) -> String {
-    lines.into_iter().map(|line| line + "\n").collect()
 }

@@ -1,1 +1,280 @@
-//! (under construction)
+//! Plans over time: the document is read, compiled and put in force; watched; and the last good ones are kept.
+//!
+//! All or nothing: whatever is wrong, in the text, in a file it refers to, or in what a target needs, the plan in force
+//! stays. Read [`Plans`]. What else has to be ready for a plan is prepared by a hook, [`Prepare`], which can refuse it.
+
+mod history;
+mod watcher;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use policies::describe::diff;
+use policies::document::{Document, Secret, Source};
+use policies::plan::{Materials, Plan, wanted};
+use policies::state::{Living, print};
+
+use crate::settings::Settings;
+use crate::sources;
+
+pub use history::{Generation, KEPT};
+pub use watcher::Watcher;
+
+/// Makes whatever else a plan needs ready, or says why it cannot be. What it returns puts that in force, in the moment the
+/// plan is.
+pub type Prepare = Box<dyn Fn(&Arc<Plan>) -> Result<Box<dyn FnOnce() + Send>, Vec<String>> + Send + Sync>;
+
+/// The plan in force, and how it came to be.
+pub struct Plans {
+    path: PathBuf,
+    state: Option<PathBuf>,
+    living: Arc<Living>,
+    prepare: Prepare,
+    current: ArcSwap<Plan>,
+    /// Held while a plan is made: one at a time.
+    story: Mutex<Story>,
+}
+
+/// What is behind the plan in force.
+struct Story {
+    document: Document,
+    /// Of everything that was read for the last try, good or bad.
+    seen: u64,
+    history: Vec<Generation>,
+    last_failure: Option<Failure>,
+    failures: u64,
+    /// Rolled back: what stands in the files waits until it changes.
+    pinned: bool,
+}
+
+/// A document that was refused.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Failure {
+    /// When, in seconds since 1970.
+    pub at: u64,
+    /// Everything that was wrong with it.
+    pub problems: String,
+}
+
+/// How things stand, for the admin page and metrics.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Status {
+    /// The generation in force.
+    pub generation: u64,
+    /// The last ones, the newest first.
+    pub generations: Vec<history::Told>,
+    /// The last document was refused: why. Nothing if it is in force.
+    pub last_failure: Option<Failure>,
+    /// How many were refused so far.
+    pub failures: u64,
+    /// Rolled back: the files wait until they change.
+    pub pinned: bool,
+}
+
+/// A document that cannot be put in force. It says everything that is wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LoadError(pub String);
+
+/// Sources that are not the document of any plan yet.
+struct Read {
+    sources: Vec<Source>,
+    materials: Vec<(Secret, Vec<u8>)>,
+    document: Result<Document, String>,
+    print: u64,
+}
+
+impl Plans {
+    /// Reads the document for the first time. If it is no good, the last good one of an earlier run is taken, if there is one.
+    pub fn load(settings: &Settings, living: Arc<Living>, prepare: Prepare) -> Result<Self, LoadError> {
+        let kept = settings.state.as_deref().map(history::read).unwrap_or_default();
+        let first = kept.last().map_or(1, |last| last.number + 1);
+        let read = read(&settings.policies);
+        let made = make(&read, &living, first).and_then(|(document, plan)| {
+            let apply = prepare(&plan).map_err(|problems| problems.join("\n"))?;
+            Ok((document, plan, apply, read.sources.clone(), "read at the start".to_owned()))
+        });
+        let (made, failure) = match made {
+            Ok(made) => (made, None),
+            Err(problems) => {
+                let Some(last) = kept.last() else { return Err(LoadError(problems)) };
+                log::error!(target: "banyan", "the document is refused:\n{problems}");
+                let read = of_sources(last.sources.clone());
+                let (document, plan) = make(&read, &living, first).map_err(LoadError)?;
+                let apply = prepare(&plan).map_err(|problems| LoadError(problems.join("\n")))?;
+                let words = format!("generation {} again: the document is refused", last.number);
+                log::error!(target: "banyan", "{words}");
+                ((document, plan, apply, last.sources.clone(), words), Some(Failure::now(problems)))
+            }
+        };
+        let (document, plan, apply, sources, words) = made;
+        let mut history = kept;
+        history.push(Generation::new(first, words, sources));
+        let failures = u64::from(failure.is_some());
+        let story =
+            Story { document, seen: read.print, history, last_failure: failure, failures, pinned: false };
+        let plans = Self {
+            path: settings.policies.clone(),
+            state: settings.state.clone(),
+            living,
+            prepare,
+            current: ArcSwap::new(plan),
+            story: Mutex::new(story),
+        };
+        apply();
+        plans.keep(&mut plans.story());
+        Ok(plans)
+    }
+
+    /// The plan in force.
+    pub fn current(&self) -> Arc<Plan> {
+        self.current.load_full()
+    }
+
+    /// The state that outlives plans.
+    pub fn living(&self) -> &Arc<Living> {
+        &self.living
+    }
+
+    /// The document in force.
+    pub fn document(&self) -> Document {
+        self.story().document.clone()
+    }
+
+    /// How things stand.
+    pub fn status(&self) -> Status {
+        let story = self.story();
+        Status {
+            generation: self.current.load().generation,
+            generations: story.history.iter().rev().map(Generation::told).collect(),
+            last_failure: story.last_failure.clone(),
+            failures: story.failures,
+            pinned: story.pinned,
+        }
+    }
+
+    /// Looks at the files, and puts what they say in force if they changed and are good.
+    pub fn refresh(&self) {
+        let mut story = self.story();
+        let read = read(&self.path);
+        if read.print == story.seen {
+            return;
+        }
+        story.seen = read.print;
+        let number = self.current.load().generation + 1;
+        match self.put(&mut story, &read, number, |words| words) {
+            Ok(()) => {}
+            Err(problems) => {
+                log::error!(target: "banyan", "the document is refused, generation {} stays:\n{problems}", number - 1);
+                story.failures += 1;
+                story.last_failure = Some(Failure::now(problems));
+            }
+        }
+    }
+
+    /// Puts an earlier generation in force again; the one before, if none is named. The files stay as they are, and wait
+    /// until they change.
+    pub fn rollback(&self, to: Option<u64>) -> Result<u64, LoadError> {
+        let mut story = self.story();
+        let now = self.current.load().generation;
+        let wanted = |one: &&Generation| to.map_or(one.number < now, |to| one.number == to);
+        let Some(found) = story.history.iter().rev().find(wanted).cloned() else {
+            return Err(LoadError(match to {
+                Some(to) => format!("there is no generation {to} among the last {KEPT}"),
+                None => "there is no earlier generation".into(),
+            }));
+        };
+        let read = of_sources(found.sources.clone());
+        let number = now + 1;
+        self.put(&mut story, &read, number, |_| format!("rolled back to generation {}", found.number))
+            .map_err(LoadError)?;
+        story.pinned = true;
+        Ok(number)
+    }
+
+    fn put(
+        &self,
+        story: &mut Story,
+        read: &Read,
+        number: u64,
+        words: impl FnOnce(String) -> String,
+    ) -> Result<(), String> {
+        let (document, plan) = make(read, &self.living, number)?;
+        let apply = (self.prepare)(&plan).map_err(|problems| problems.join("\n"))?;
+        let changes = diff(&story.document, &document);
+        let words = words(if changes.is_empty() {
+            "nothing but a key or a comment changed".into()
+        } else {
+            changes.join("; ")
+        });
+        apply();
+        self.current.store(plan);
+        log::info!(target: "banyan", "generation {number} is in force: {words}");
+        story.history.push(Generation::new(number, words, read.sources.clone()));
+        story.document = document;
+        story.last_failure = None;
+        story.pinned = false;
+        self.keep(story);
+        Ok(())
+    }
+
+    /// Keeps the last good ones, here and on disk.
+    fn keep(&self, story: &mut Story) {
+        let surplus = story.history.len().saturating_sub(KEPT);
+        story.history.drain(..surplus);
+        let (Some(folder), Some(last)) = (&self.state, story.history.last()) else { return };
+        if let Err(error) = history::write(folder, last) {
+            log::error!(target: "banyan", "generation {} cannot be kept in {}: {error}", last.number, folder.display());
+        }
+    }
+
+    fn story(&self) -> MutexGuard<'_, Story> {
+        self.story.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Failure {
+    fn now(problems: String) -> Self {
+        Self { at: crate::clock::unix().as_secs(), problems }
+    }
+}
+
+fn read(path: &std::path::Path) -> Read {
+    match sources::read(path) {
+        Ok(sources) => of_sources(sources),
+        Err(error) => {
+            let error = error.to_string();
+            let print = print(&error);
+            Read { sources: Vec::new(), materials: Vec::new(), document: Err(error), print }
+        }
+    }
+}
+
+fn of_sources(sources: Vec<Source>) -> Read {
+    let document = Document::load(&sources).map_err(|error| error.to_string());
+    let materials: Vec<_> = document
+        .iter()
+        .flat_map(wanted)
+        .filter_map(|secret| Some((secret.clone(), fetch(&secret)?)))
+        .collect();
+    let print = print(&(&sources, &materials));
+    Read { sources, materials, document, print }
+}
+
+fn fetch(secret: &Secret) -> Option<Vec<u8>> {
+    match secret {
+        Secret::Env(name) => std::env::var(name).ok().map(String::into_bytes),
+        Secret::File(path) => std::fs::read(path).ok(),
+    }
+}
+
+fn make(read: &Read, living: &Arc<Living>, number: u64) -> Result<(Document, Arc<Plan>), String> {
+    let document = read.document.clone()?;
+    let mut materials = Materials::default();
+    for (secret, content) in &read.materials {
+        materials.add(secret.clone(), content.clone());
+    }
+    let plan = Plan::compile(&document, &materials, living, number).map_err(|error| error.to_string())?;
+    Ok((document, Arc::new(plan)))
+}

@@ -1,1 +1,64 @@
-//! (under construction)
+//! What an operator asks about a document, and the answers in words.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use policies::describe::{diff, effective};
+use policies::document::{Document, schema};
+
+use crate::sources;
+
+/// The questions.
+#[derive(Subcommand)]
+pub enum Question {
+    /// Says everything that is wrong with a document, each problem in its line; exits with 1 if anything is.
+    Check {
+        /// A file, or a directory that is read as one document.
+        path: PathBuf,
+    },
+    /// Says in words what changes from one document to another.
+    Diff {
+        /// The document in force.
+        old: PathBuf,
+        /// The document that shall be.
+        new: PathBuf,
+    },
+    /// Prints the routes in the order they are tried, the most specific first, and why.
+    Routes {
+        /// A file or a directory.
+        path: PathBuf,
+    },
+    /// Prints the JSON Schema of the language, for editors.
+    Schema,
+    /// Prints every setting in effect, and where it comes from.
+    Settings {
+        /// A file or a directory.
+        path: PathBuf,
+    },
+}
+
+/// What to print, or what is wrong.
+pub fn answer(question: &Question) -> Result<String, String> {
+    match question {
+        Question::Check { path } => load(path).map(|document| summary(&document)),
+        Question::Diff { old, new } => Ok(lines(diff(&load(old)?, &load(new)?))),
+        Question::Routes { path } => Ok(lines(load(path)?.order())),
+        Question::Schema => Ok(schema()),
+        Question::Settings { path } => Ok(lines(effective(&load(path)?).iter().map(ToString::to_string))),
+    }
+}
+
+fn load(path: &Path) -> Result<Document, String> {
+    let sources = sources::read(path).map_err(|error| error.to_string())?;
+    Document::load(&sources).map_err(|error| error.to_string())
+}
+
+fn summary(document: &Document) -> String {
+    let (routes, targets) = (document.routes.0.len(), document.targets.0.len());
+    let order = lines(document.order().iter().map(|line| format!("  {line}")));
+    format!("good: {routes} routes, {targets} targets; tried in this order:\n{order}")
+}
+
+fn lines(lines: impl IntoIterator<Item = String>) -> String {
+    lines.into_iter().map(|line| line + "\n").collect()
+}

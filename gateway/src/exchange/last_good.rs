@@ -1,7 +1,6 @@
 //! The last good answers, for routes whose fallback gives them. Bounded in entries, in bytes of one and in bytes of all.
 //!
-//! An answer is kept only if anybody may see it: it came to a GET, was a 200, set no cookie, and the request carried
-//! neither token nor cookie; so nobody's page is ever shown to somebody else.
+//! Which may be kept, so that nobody's page is ever shown to somebody else, is decided by `policies`.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -9,10 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::response::Parts;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use policies::guard::AnswerBody;
 use policies::plan::FallbackAnswer;
 use policies::reply::Reply;
+use policies::resilience::fallback::may_be_kept;
 use policies::time::Tick;
 
 use super::Exchange;
@@ -108,10 +108,8 @@ impl Exchange {
             self.asked.as_ref().is_some_and(|asked| asked.is_anonymous && asked.method == Method::GET);
         let named = self.permit.as_ref().and_then(|permit| permit.route().fallback.as_ref());
         let wanted = named.is_some_and(|fallback| matches!(fallback.give, FallbackAnswer::LastGood(_)));
-        let good = head.status == StatusCode::OK && !matches!(framed, AnswerBody::Tunnel);
-        let shared =
-            !head.headers.contains_key(header::SET_COOKIE) && !head.headers.contains_key(header::VARY);
-        let (true, Some(key)) = (public && wanted && good && shared, self.key()) else { return };
+        let good = may_be_kept(head) && !matches!(framed, AnswerBody::Tunnel);
+        let (true, Some(key)) = (public && wanted && good, self.key()) else { return };
         let mut headers = head.headers.clone();
         for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::DATE] {
             headers.remove(name);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, COOKIE, USER_AGENT};
+use http::header::USER_AGENT;
 use http::request::Parts;
 use policies::admit::{Ask, Because, Verdict, admit};
 use policies::guard::{self, BodyMeter, Clean, Underscores, Wire, inspect};
@@ -12,6 +12,7 @@ use policies::identity::Asked as KeysAsked;
 use policies::plan::{Expects, Mode};
 use policies::reply::{Listener, Reply, Speaks};
 use policies::request::Incoming;
+use policies::resilience::fallback::is_anonymous;
 use policies::resilience::repeat::IdempotencyKey;
 use policies::trace::{self, Caller, Context};
 use policies::verdict::{Denial, Fault};
@@ -96,7 +97,7 @@ impl Exchange {
             roll: roll(),
             asked: KeysAsked::NotYet,
         };
-        let verdict = match admit(&planned.plan, &planned.plan.edge, &ask, &mut Silent) {
+        let mut verdict = match admit(&planned.plan, &planned.plan.edge, &ask, &mut Silent) {
             Verdict::AskKeys { tokens, .. } => {
                 // Whatever became of it: the decision sees the keys that are there now.
                 let _ = tokio::time::timeout(KEYS_WITHIN, self.core.keys.ask(&tokens)).await;
@@ -105,6 +106,10 @@ impl Exchange {
             }
             verdict => verdict,
         };
+        let asks = verdict.take_asks();
+        if !asks.is_empty() {
+            self.core.store.ask(asks);
+        }
         self.heed(verdict, head.parts).await
     }
 
@@ -183,7 +188,7 @@ impl Exchange {
             speaks,
             expects: Expects::of(head, clean.upgrade),
             idempotency_key: IdempotencyKey::of(headers),
-            is_anonymous: !headers.contains_key(AUTHORIZATION) && !headers.contains_key(COOKIE),
+            is_anonymous: is_anonymous(head),
             user_agent: headers.get(USER_AGENT).cloned(),
             client: client_address(incoming.peer, headers, &plan.trust, &Forwarding::default()),
             carried,

@@ -3,7 +3,7 @@
 //! The choice only; the shell carries it out. A fallback to another target sends the request again, so it is bound
 //! by the same rule as a retry: see [`super::repeat`].
 
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, header, request, response};
 
 use super::repeat::{Because, Call, Sent};
 use super::retry::Answer;
@@ -75,6 +75,27 @@ pub fn applies(
         Gives::LastGood => Err(Because::NotRead),
         Gives::Target => call.may_be_sent_again(sent),
     }
+}
+
+/// Would everybody get the same answer to this request? Then its answer may be kept as the last good one: a read that
+/// carries neither token nor cookie.
+pub fn is_anonymous(head: &request::Parts) -> bool {
+    let names = [header::AUTHORIZATION, header::COOKIE];
+    head.method == Method::GET && !names.iter().any(|name| head.headers.contains_key(name))
+}
+
+/// May this answer be shown to somebody else later? Only what is good, sets no cookie, does not vary, and is not
+/// declared private.
+pub fn may_be_kept(head: &response::Parts) -> bool {
+    let told = head.headers.get_all(header::CACHE_CONTROL).iter();
+    let private = |value: &HeaderValue| {
+        let text = value.to_str().unwrap_or("private").to_ascii_lowercase();
+        text.contains("private") || text.contains("no-store")
+    };
+    let names = [header::SET_COOKIE, header::VARY];
+    head.status == StatusCode::OK
+        && !names.iter().any(|name| head.headers.contains_key(name))
+        && !told.into_iter().any(private)
 }
 
 /// Refusals that are about the caller (a token, a limit) have no kind: a fallback must not be a way round them.
@@ -168,6 +189,25 @@ mod tests {
             Ok(())
         );
         assert_eq!(check(Gives::Target, &Method::GET, Sent::Something, timeout), Ok(()));
+    }
+
+    #[test]
+    fn nobody_is_shown_what_was_somebody_elses() {
+        let kept = |lines: &[(&str, &str)]| {
+            let answer = lines
+                .iter()
+                .fold(http::Response::builder(), |answer, (name, value)| answer.header(*name, *value));
+            may_be_kept(&answer.body(()).unwrap().into_parts().0)
+        };
+        assert!(kept(&[("cache-control", "max-age=5"), ("content-type", "text/html")]));
+        for line in [("set-cookie", "a=b"), ("vary", "accept"), ("cache-control", "max-age=5, Private")] {
+            assert!(!kept(&[line]), "{line:?}");
+        }
+        let asked = |name: &str| {
+            let request = http::Request::builder().header(name, "x").body(()).unwrap();
+            is_anonymous(&request.into_parts().0)
+        };
+        assert!(asked("accept") && !asked("cookie") && !asked("authorization"));
     }
 
     #[test]

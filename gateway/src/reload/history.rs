@@ -1,0 +1,109 @@
+//! The last good documents, in memory and, if there is a place for them, on disk: a file for each, written whole or not
+//! at all.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use policies::document::Source;
+use serde::{Deserialize, Serialize};
+
+/// So many are kept.
+pub const KEPT: usize = 20;
+
+/// A document that was in force.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    /// Which.
+    pub number: u64,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// What changed with it.
+    pub words: String,
+    /// Its text.
+    pub sources: Vec<Source>,
+}
+
+/// The same without its text.
+#[derive(Clone, Debug, Serialize)]
+pub struct Told {
+    /// Which.
+    pub generation: u64,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// What changed with it.
+    pub words: String,
+}
+
+/// As it stands on disk.
+#[derive(Deserialize, Serialize)]
+struct Kept {
+    generation: u64,
+    since: u64,
+    words: String,
+    files: Vec<(String, String)>,
+}
+
+impl Generation {
+    pub(super) fn new(number: u64, words: String, sources: Vec<Source>) -> Self {
+        Self { number, since: crate::clock::unix().as_secs(), words, sources }
+    }
+
+    pub(super) fn told(&self) -> Told {
+        Told { generation: self.number, since: self.since, words: self.words.clone() }
+    }
+}
+
+/// What an earlier run left, the oldest first. What cannot be read is left out, and said.
+pub(super) fn read(folder: &Path) -> Vec<Generation> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        let kept = fs::read(&path).map_err(|error| error.to_string());
+        match kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).map_err(|error| error.to_string()))
+        {
+            Ok(kept) => found.push(Generation {
+                number: kept.generation,
+                since: kept.since,
+                words: kept.words,
+                sources: kept.files.into_iter().map(|(name, text)| Source::new(name, text)).collect(),
+            }),
+            Err(error) => log::error!(target: "banyan", "{} is left out: {error}", path.display()),
+        }
+    }
+    found.sort_by_key(|generation| generation.number);
+    let surplus = found.len().saturating_sub(KEPT);
+    found.drain(..surplus);
+    found
+}
+
+/// Writes one, and removes what is older than the last [`KEPT`].
+pub(super) fn write(folder: &Path, generation: &Generation) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let files =
+        generation.sources.iter().map(|source| (source.name.clone(), source.text.to_string())).collect();
+    let kept = Kept {
+        generation: generation.number,
+        since: generation.since,
+        words: generation.words.clone(),
+        files,
+    };
+    let (whole, part) = (folder.join(name(generation.number)), folder.join("next.part"));
+    let mut file = fs::File::create(&part)?;
+    file.write_all(&serde_json::to_vec(&kept)?)?;
+    file.sync_all()?;
+    fs::rename(&part, &whole)?;
+    let mut all: Vec<_> = fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
+    all.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    all.sort();
+    let surplus = all.len().saturating_sub(KEPT);
+    all.iter().take(surplus).try_for_each(fs::remove_file)
+}
+
+/// Sorted as text they are sorted by number.
+fn name(number: u64) -> String {
+    format!("{number:020}.json")
+}
