@@ -12,7 +12,6 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
-use policies::guard::Framings;
 use policies::guard::raw::{self, Upgrading};
 use policies::reply::Reply;
 use policies::verdict::{Denial, Fault};
@@ -119,10 +118,6 @@ async fn request(serving: &Serving, mut conn: Conn) -> Option<Conn> {
     let fence = match raw::vet(conn.head(), &planned.plan.guard, &mut Silent) {
         Err(denial) => {
             refuse(serving, conn, denial.into()).await;
-            return None;
-        }
-        Ok(raw) if raw.framing == Framings::Both => {
-            refuse(serving, conn, Denial::BadFraming.into()).await;
             return None;
         }
         Ok(raw) => match (raw.upgrade, raw.length) {

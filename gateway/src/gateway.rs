@@ -266,6 +266,7 @@ fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: watch::Rece
             store: shared.store.clone(),
             last_good: shared.last_good.clone(),
             certificates: shared.certificates.clone(),
+            phase: phase.clone(),
             telemetry: shared.telemetry.worker(number),
         });
         let (going, shutdown) = watch::channel(false);

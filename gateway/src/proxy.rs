@@ -169,6 +169,10 @@ impl ProxyHttp for Front {
         answer: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
+        if self.0.is_draining() {
+            // The answer says that the connection ends with it.
+            session.set_keepalive(None);
+        }
         let next = if session.req_header().version == Version::HTTP_2 { Next::Http2 } else { Next::Http1 };
         context.exchange.dress_answer(&mut Answer(answer), &session.req_header().headers, next);
         Ok(())

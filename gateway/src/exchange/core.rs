@@ -1,13 +1,13 @@
 //! What one worker has at hand for its requests. Each worker has its own: nothing in here is a lock another core holds.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 
 use super::{LastGood, Planned};
 use crate::keys::Keys;
-use crate::listen::Certificates;
+use crate::listen::{Certificates, Phase};
 use crate::store::Store;
 use crate::telemetry;
 
@@ -23,16 +23,18 @@ pub struct Core {
     pub last_good: Arc<LastGood>,
     /// The certificates, to know which hosts demand one of their clients.
     pub certificates: Option<Arc<Certificates>>,
+    /// Serving, or on the way out.
+    pub phase: watch::Receiver<Phase>,
     /// Where this worker's requests are told.
     pub telemetry: telemetry::Worker,
 }
 
-thread_local! {
-    /// The plan as this thread saw it last. Cloning an `Arc` of the thread's own touches no memory that other cores write to.
-    static SEEN: RefCell<Option<(usize, Arc<Arc<Planned>>)>> = const { RefCell::new(None) };
-}
-
 impl Core {
+    /// Does the gateway take nothing new any more?
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.phase.borrow() == Phase::Draining
+    }
+
     /// The plan of this moment.
     pub(super) fn planned(&self) -> Arc<Planned> {
         self.plans.load_full()

@@ -104,8 +104,7 @@ impl LastGood {
 impl Exchange {
     /// Begins to keep this answer, if the route falls back to it and anybody may see it.
     pub(super) fn keep_if_good(&mut self, head: &Parts, framed: AnswerBody) {
-        let public =
-            self.asked.as_ref().is_some_and(|asked| asked.is_anonymous && asked.method == Method::GET);
+        let public = self.asked.as_ref().is_some_and(|asked| asked.is_anonymous);
         let named = self.permit.as_ref().and_then(|permit| permit.route().fallback.as_ref());
         let wanted = named.is_some_and(|fallback| matches!(fallback.give, FallbackAnswer::LastGood(_)));
         let good = may_be_kept(head) && !matches!(framed, AnswerBody::Tunnel);

@@ -4,8 +4,9 @@
 //! it. [`vet`] looks at the bytes themselves and refuses what two parsers could cut into lines and fields in two ways.
 //! It knows nothing of what the fields mean: that is [`super::inspect`]'s work, afterwards.
 
+use super::Rules;
 use super::refusal::Refusal;
-use super::{Framings, Rules};
+use super::rules::Permission;
 use crate::verdict::Denial;
 use crate::why::Witness;
 
@@ -15,8 +16,6 @@ const METHOD_BYTES_MAX: usize = 32;
 /// What the bytes tell that no library does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Raw {
-    /// How many ways of framing the head names.
-    pub framing: Framings,
     /// Is a protocol change asked for? Then what follows the head may be no HTTP.
     pub upgrade: Upgrading,
     /// The body's length, as far as it is told by one plain Content-Length; nothing if it is chunked.
@@ -45,32 +44,88 @@ fn examine(head: &[u8], rules: &Rules) -> Result<Raw, Refusal> {
         return Err(bad("the head does not end with an empty line"));
     };
     let mut lines = Lines { rest: Some(head) };
-    request_line(lines.next().unwrap_or(Ok(b""))?, rules)?;
-    let mut raw = Raw { framing: Framings::OneOrNone, upgrade: Upgrading::No, length: Some(0) };
-    let (mut lengths, mut codings, mut count) = (0_usize, 0_usize, 0_usize);
+    let (target, version) = request_line(lines.next().unwrap_or(Ok(b""))?, rules)?;
+    let mut seen = Seen::default();
     for line in lines {
-        count += 1;
         let (name, value) = field(line?)?;
-        // RFC 9110 §5.1: names are case-insensitive.
-        if name.eq_ignore_ascii_case(b"content-length") {
-            lengths += 1;
-            raw.length = plain_number(value);
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            codings += 1;
-        } else if name.eq_ignore_ascii_case(b"upgrade") {
-            raw.upgrade = Upgrading::Asked;
+        seen.count += 1;
+        // RFC 9110 §5.1: names are case-insensitive. Most have another length than those that matter here.
+        match name.len() {
+            4 if name.eq_ignore_ascii_case(b"host") => seen.host.add(value),
+            7 if name.eq_ignore_ascii_case(b"upgrade") => seen.upgrade.add(value),
+            14 if name.eq_ignore_ascii_case(b"content-length") => seen.length.add(value),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => seen.coding.add(value),
+            _ => {}
         }
     }
-    if count > rules.fields.count_max {
+    if seen.count > rules.fields.count_max {
         return Err(Refusal::new(Denial::HeadersTooLarge, "there are more header fields than allowed"));
     }
-    if lengths > 0 && codings > 0 {
-        raw.framing = Framings::Both;
+    host(&seen.host, target, version)?;
+    Ok(Raw {
+        length: length(&seen, version)?,
+        upgrade: if seen.upgrade.count > 0 { Upgrading::Asked } else { Upgrading::No },
+    })
+}
+
+/// A field that matters to where the request ends or goes: how often it is there, and its last value.
+#[derive(Default)]
+struct Field<'a> {
+    count: usize,
+    value: &'a [u8],
+}
+
+impl<'a> Field<'a> {
+    fn add(&mut self, value: &'a [u8]) {
+        self.count += 1;
+        self.value = value.trim_ascii();
     }
-    if codings > 0 || lengths > 1 {
-        raw.length = None;
+}
+
+#[derive(Default)]
+struct Seen<'a> {
+    count: usize,
+    coding: Field<'a>,
+    host: Field<'a>,
+    length: Field<'a>,
+    upgrade: Field<'a>,
+}
+
+/// The length of the body, if it has one that is told. What is said here of framing is said again of the parsed head, by
+/// the same rules: this is for the heads that no parser lets through.
+fn length(seen: &Seen<'_>, version: Version) -> Result<Option<u64>, Refusal> {
+    match (seen.length.count, seen.coding.count, version) {
+        (0, 0, _) => Ok(Some(0)),
+        (1, 0, _) => plain_number(seen.length.value)
+            .map(Some)
+            .ok_or(framing("Content-Length is not one plain number of at most 64 bits")),
+        (0, 1, Version::Http11) if seen.coding.value.eq_ignore_ascii_case(b"chunked") => Ok(None),
+        (0, 1, Version::Http11) => Err(framing("Transfer-Encoding is something else than one `chunked`")),
+        (0, 1, Version::Http10) => Err(framing("Transfer-Encoding belongs to HTTP/1.1 only")),
+        (1.., 1.., _) => Err(framing("Content-Length and Transfer-Encoding are both there")),
+        _ => Err(framing("Content-Length or Transfer-Encoding is there twice")),
     }
-    Ok(raw)
+}
+
+/// RFC 9112 §3.2: exactly one Host in HTTP/1.1; and a target that names a host names the same one.
+fn host(host: &Field<'_>, target: &[u8], version: Version) -> Result<(), Refusal> {
+    match (host.count, version) {
+        (1, _) | (0, Version::Http10) => {}
+        _ => return Err(bad_host("there is not exactly one Host")),
+    }
+    if host.value.iter().any(|byte| !byte.is_ascii_graphic() || b"@/?#,\\".contains(byte)) {
+        return Err(bad_host("Host holds a byte that stands in no host"));
+    }
+    let named = target.iter().position(|&byte| byte == b':').filter(|_| !target.starts_with(b"/"));
+    let rest = named.and_then(|colon| target.get(colon..)?.strip_prefix(b"://"));
+    let authority = rest.and_then(|rest| rest.split(|byte| b"/?".contains(byte)).next());
+    match authority {
+        Some(authority) if host.count == 1 && !authority.eq_ignore_ascii_case(host.value) => {
+            Err(bad_host("the target names another host than Host does"))
+        }
+        Some(authority) if authority.contains(&b'@') => Err(bad_host("the target names a user")),
+        _ => Ok(()),
+    }
 }
 
 /// Lines end with CR LF, both of them: RFC 9112 §2.2 lets a recipient take a bare LF, and nobody who sends one means
@@ -97,8 +152,15 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-/// RFC 9112 §3: `method SP request-target SP HTTP-version`, one space each.
-fn request_line(line: &[u8], rules: &Rules) -> Result<(), Refusal> {
+/// The versions of HTTP/1.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Version {
+    Http10,
+    Http11,
+}
+
+/// RFC 9112 §3: `method SP request-target SP HTTP-version`, one space each. The target and the version.
+fn request_line<'a>(line: &'a [u8], rules: &Rules) -> Result<(&'a [u8], Version), Refusal> {
     let mut parts = line.split(|&byte| byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -114,8 +176,13 @@ fn request_line(line: &[u8], rules: &Rules) -> Result<(), Refusal> {
     if target.is_empty() || !target.iter().all(u8::is_ascii_graphic) {
         return Err(bad_target("the target holds a byte that has to be percent-encoded"));
     }
+    // RFC 9112 §3.2: no form of target has a fragment. Libraries drop it without a word.
+    if target.contains(&b'#') {
+        return Err(bad_target("the target has a fragment"));
+    }
     match version {
-        b"HTTP/1.1" | b"HTTP/1.0" => Ok(()),
+        b"HTTP/1.1" => Ok((target, Version::Http11)),
+        b"HTTP/1.0" => Ok((target, Version::Http10)),
         _ => Err(Refusal::new(Denial::BadVersion, "the version is neither HTTP/1.1 nor HTTP/1.0")),
     }
 }
@@ -130,11 +197,12 @@ fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
         return Err(bad("a header name is not a token"));
     }
-    Ok((name, value.get(1..).unwrap_or_default()))
+    let value = value.get(1..).unwrap_or_default();
+    super::fields::check_value(value, Permission::Allow)?;
+    Ok((name, value))
 }
 
-fn plain_number(value: &[u8]) -> Option<u64> {
-    let digits = value.trim_ascii();
+fn plain_number(digits: &[u8]) -> Option<u64> {
     let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     plain.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
 }
@@ -146,6 +214,14 @@ fn is_token(byte: u8) -> bool {
 
 const fn bad(because: &'static str) -> Refusal {
     Refusal::new(Denial::BadHeader, because)
+}
+
+const fn bad_host(because: &'static str) -> Refusal {
+    Refusal::new(Denial::BadHost, because)
+}
+
+const fn framing(because: &'static str) -> Refusal {
+    Refusal::new(Denial::BadFraming, because)
 }
 
 const fn bad_target(because: &'static str) -> Refusal {
@@ -162,7 +238,7 @@ mod tests {
     fn vetted(head: &[u8]) -> String {
         let mut notes = Notes::default();
         match vet(head, &Rules::default(), &mut notes) {
-            Ok(raw) => format!("{:?} {:?} {:?}", raw.framing, raw.upgrade, raw.length),
+            Ok(raw) => format!("{:?} {:?}", raw.upgrade, raw.length),
             Err(denial) => denial.slug().to_owned(),
         }
     }
@@ -170,14 +246,29 @@ mod tests {
     #[test]
     fn heads_are_cut_in_one_way_only() {
         let rows: &[(&str, &str)] = &[
-            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "OneOrNone No Some(0)"),
-            ("GET / HTTP/1.0\r\n\r\n", "OneOrNone No Some(0)"),
-            ("POST / HTTP/1.1\r\ncontent-LENGTH:  12 \r\n\r\n", "OneOrNone No Some(12)"),
-            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "OneOrNone No None"),
-            ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", "Both No None"),
-            ("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", "OneOrNone No None"),
-            ("POST / HTTP/1.1\r\nContent-Length: +5\r\n\r\n", "OneOrNone No None"),
-            ("GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", "OneOrNone Asked Some(0)"),
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "No Some(0)"),
+            ("GET / HTTP/1.0\r\n\r\n", "No Some(0)"),
+            ("POST / HTTP/1.1\r\nHost: a\r\ncontent-LENGTH:  12 \r\n\r\n", "No Some(12)"),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "No None"),
+            ("GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n", "Asked Some(0)"),
+            ("GET http://A/x HTTP/1.1\r\nHost: a\r\n\r\n", "No Some(0)"),
+            // Framing.
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+                "bad-framing",
+            ),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n", "bad-framing"),
+            ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\n", "bad-framing"),
+            ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "bad-framing"),
+            ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "bad-framing"),
+            // Host.
+            ("GET / HTTP/1.1\r\n\r\n", "bad-host"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "bad-host"),
+            ("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", "bad-host"),
+            ("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", "bad-host"),
+            ("GET http://u@b/ HTTP/1.0\r\n\r\n", "bad-host"),
+            ("GET /x#y HTTP/1.1\r\nHost: a\r\n\r\n", "bad-target"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", "bad-header"),
             // Lines.
             ("GET / HTTP/1.1\nHost: a\r\n\r\n", "bad-header"),
             ("GET / HTTP/1.1\r\nHost: a\n\r\n\r\n", "bad-header"),
@@ -213,7 +304,7 @@ mod tests {
     fn what_is_too_long_says_so() {
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(9000));
         assert_eq!(vetted(long.as_bytes()), "target-too-long");
-        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(101));
+        let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "a: b\r\n".repeat(101));
         assert_eq!(vetted(many.as_bytes()), "headers-too-large");
         let method = format!("{} / HTTP/1.1\r\n\r\n", "A".repeat(33));
         assert_eq!(vetted(method.as_bytes()), "bad-method");

@@ -1,0 +1,14 @@
+//! Stories: a gateway, services, clients, over real sockets on loopback. All in one program, in parallel.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod decides;
+mod reloads;
+mod serves;
+mod strict;
+mod world;

@@ -1,0 +1,74 @@
+//! A live edit, a bad edit, a way back; and leaving without losing anybody.
+
+use crate::world::{eventually, service, world, world_with};
+
+fn answering(words: &str) -> String {
+    format!("version: 1\nroutes: [{{ name: all, path: /**, answer: {{ status: 200, body: {words} }} }}]\n")
+}
+
+#[test]
+fn a_live_edit_is_in_force_a_bad_one_is_not_and_there_is_a_way_back() {
+    let world = world(&answering("one"));
+    assert_eq!(world.get("/").body, "one");
+    world.rewrite(&answering("two"));
+    eventually("the edit is in force", || world.get("/").body == "two");
+    assert_eq!(world.generation(), 2);
+    world.rewrite("version: 1\nroutes: [{ nome: all }]\n");
+    let plans = world.gateway.as_ref().unwrap().plans().clone();
+    eventually("the bad one was judged", || plans.status().last_failure.is_some());
+    assert!(plans.status().last_failure.unwrap().problems.contains("`nome` is not a key here"));
+    assert_eq!((world.get("/").body.as_str(), world.generation()), ("two", 2));
+    assert_eq!(plans.rollback(None).unwrap(), 3);
+    assert_eq!(world.get("/").body, "one");
+    world.rewrite(&answering("three"));
+    eventually("an edit ends the rollback", || world.get("/").body == "three");
+}
+
+#[test]
+fn a_restart_with_a_bad_document_goes_on_with_the_last_good_one() {
+    let state = tempfile::tempdir().unwrap();
+    let keep = |settings: &mut gateway::settings::Settings| settings.state = Some(state.path().into());
+    drop(world_with(&answering("good"), keep));
+    let world = world_with("version: 2\n", keep);
+    assert_eq!(world.get("/").body, "good");
+    assert_eq!(world.generation(), 2);
+    assert!(world.gateway.as_ref().unwrap().plans().status().last_failure.is_some());
+}
+
+#[test]
+fn a_configmap_swaps_its_link() {
+    let folder = tempfile::tempdir().unwrap();
+    for (n, words) in [("1", "one"), ("2", "two")] {
+        std::fs::create_dir(folder.path().join(n)).unwrap();
+        std::fs::write(folder.path().join(n).join("shop.yaml"), answering(words)).unwrap();
+    }
+    std::os::unix::fs::symlink("1", folder.path().join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/shop.yaml", folder.path().join("shop.yaml")).unwrap();
+    let world =
+        world_with(&answering("none"), |settings| settings.policies = folder.path().join("shop.yaml"));
+    assert_eq!(world.get("/").body, "one");
+    std::os::unix::fs::symlink("2", folder.path().join("..new")).unwrap();
+    std::fs::rename(folder.path().join("..new"), folder.path().join("..data")).unwrap();
+    eventually("the other one is in force", || world.get("/").body == "two");
+}
+
+#[test]
+fn a_request_in_flight_is_answered_while_the_gateway_drains() {
+    let web = service("web");
+    let mut world = world(&format!(
+        "version: 1\ntargets: {{ web: {{ url: {} }} }}\nroutes: [{{ name: all, path: /**, to: web }}]\n",
+        web.url()
+    ));
+    let mut idle = world.connect();
+    assert_eq!(idle.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").status, 200);
+    let mut slow = world.connect();
+    slow.write("GET /slow/500 HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("it has arrived", || web.hits() == 2);
+    let gateway = world.gateway.take().unwrap();
+    gateway.drain();
+    assert!(idle.is_closed(), "an idle connection ends at once");
+    let answer = slow.read(true);
+    assert_eq!((answer.status, answer.header("connection")), (200, "close"));
+    gateway.wait();
+    assert!(std::net::TcpStream::connect(world.at).is_err(), "nobody listens any more");
+}

@@ -1,0 +1,197 @@
+//! Bytes in, bytes out: HTTP/1.1 and its corners, large bodies, tunnels, broken answers, slow clients.
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use crate::world::{Client, Service, World, eventually, service, world, world_with};
+
+fn before(web: &Service) -> World {
+    world(&document(web))
+}
+
+fn document(web: &Service) -> String {
+    format!(
+        "version: 1\ntargets: {{ web: {{ url: {} }} }}\nroutes: [{{ name: all, path: /**, to: web }}]\n",
+        web.url()
+    )
+}
+
+#[test]
+fn a_connection_serves_many_requests_and_so_does_the_one_behind_it() {
+    let web = service("web");
+    let world = before(&web);
+    let mut client = world.connect();
+    for n in 0..20 {
+        let answer = client.send(&format!("GET /echo/{n} HTTP/1.1\r\nHost: shop.example\r\n\r\n"));
+        assert_eq!(answer.status, 200);
+        assert!(answer.body.contains(&format!("GET /echo/{n} HTTP/1.1")), "{}", answer.body);
+    }
+    assert_eq!(web.connections.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_turn() {
+    let web = service("web");
+    let world = before(&web);
+    let mut client = world.connect();
+    client.write(
+        "POST /echo/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc\
+         GET /echo/2 HTTP/1.1\r\nHost: a\r\n\r\nGET /echo/3 HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    for n in 1..=3 {
+        let answer = client.read(true);
+        assert!(answer.body.contains(&format!("/echo/{n} HTTP")), "{n}: {answer:?}");
+    }
+}
+
+#[test]
+fn bodies_pass_both_ways_whatever_their_framing() {
+    let web = service("web");
+    let world = before(&web);
+    let big = "x".repeat(300_000);
+    let answer =
+        world.send(&format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{big}", big.len()));
+    assert!(answer.body.starts_with("web got 300000\n"), "{}", &answer.body[..50.min(answer.body.len())]);
+    let chunked = "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\n\r\n";
+    assert!(world.send(chunked).body.starts_with("web got 7\n"));
+    assert_eq!(world.get("/chunked").body, "hello");
+    assert_eq!(world.get("/big/1000000").body.len(), 1_000_000);
+    let head = world.send("HEAD /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+}
+
+#[test]
+fn a_client_that_waits_for_100_is_told_to_go_on() {
+    let web = service("web");
+    let world = before(&web);
+    let mut client = world.connect();
+    client.write("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(client.read(false).status, 100);
+    client.write("abc");
+    assert!(client.read(true).body.starts_with("web got 3\n"));
+}
+
+#[test]
+fn a_websocket_is_a_tunnel_after_101_and_not_before() {
+    let web = service("web");
+    let world = before(&web);
+    let ask = |path: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+    };
+    let mut client = world.connect();
+    client.write(ask("/ws"));
+    let answer = client.read(false);
+    assert_eq!((answer.status, answer.header("upgrade")), (101, "websocket"));
+    for round in 0..3 {
+        client.write(format!("round {round}"));
+        let mut back = [0; 7];
+        client.stream.read_exact(&mut back).unwrap();
+        assert_eq!(&back, format!("round {round}").as_bytes());
+    }
+    let mut client = world.connect();
+    client.write(ask("/echo"));
+    assert_eq!(client.read(true).status, 200, "a service that does not change the protocol answers as usual");
+    assert_eq!(world.get("/ws").status, 502, "nobody asked for a tunnel");
+}
+
+#[test]
+fn broken_answers_are_never_passed_on_as_whole() {
+    let web = service("web");
+    let world = before(&web);
+    assert_eq!(world.get("/half").header("x-truncated"), "yes");
+    for path in [
+        "/raw/HTTP/1.1_200_OK~Content-Length:_1~Content-Length:_2~~ab",
+        "/raw/HTTP/1.1_204_X~Content-Length:_5~~hello",
+        "/raw/nonsense~~",
+    ] {
+        let answer = world.get(path);
+        assert_eq!((answer.status, answer.slug().is_empty()), (502, false), "{path}: {answer:?}");
+    }
+    // Of both ways of framing the engine drops one before anybody sees it: what goes on can be read in one way.
+    let both = world.get("/raw/HTTP/1.1_200_OK~Content-Length:_5~Transfer-Encoding:_chunked~~0~~");
+    assert_eq!((both.status, both.header("content-length"), both.body.as_str()), (200, "", ""));
+    let answer = world.send("POST /close HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+    assert_eq!((answer.status, answer.slug().as_str()), (502, "upstream-reset"));
+}
+
+#[test]
+fn a_service_that_is_not_there_is_a_502_with_a_slug() {
+    let gone = service("gone");
+    let document = document(&gone);
+    drop(gone);
+    let world = world(&document);
+    let answer = world.get("/");
+    assert_eq!((answer.status, answer.slug().as_str()), (502, "connect-failed"));
+    assert!(!answer.header("x-request-id").is_empty());
+}
+
+#[test]
+fn a_head_has_a_deadline_as_a_whole() {
+    let web = service("web");
+    let world = world_with(&document(&web), |settings| settings.header_within = "300ms".parse().unwrap());
+    let mut client = world.connect();
+    let begun = Instant::now();
+    client.write("GET / HTTP/1.1\r\n");
+    let mut slow = client.stream.get_ref().try_clone().unwrap();
+    // One byte at a time, each well within any time-out for a single read.
+    std::thread::spawn(move || {
+        while slow.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let answer = client.read(true);
+    assert_eq!((answer.status, answer.slug().as_str()), (408, "client-too-slow"));
+    assert!(begun.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let web = service("web");
+    let world = world_with(&document(&web), |settings| settings.idle_within = "100ms".parse().unwrap());
+    let mut client = world.connect();
+    assert!(client.is_closed());
+    let mut client = world.connect();
+    assert_eq!(client.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").status, 200);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_body_that_stops_coming_ends_the_request() {
+    let web = service("web");
+    let world = world_with(&document(&web), |settings| settings.body_rate_min = "1KiB".parse().unwrap());
+    let mut client = world.connect();
+    client.write("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nonly this");
+    let answer = client.read(true);
+    assert_eq!((answer.status, answer.slug().as_str()), (408, "client-too-slow"));
+}
+
+#[test]
+fn connections_are_capped() {
+    let web = service("web");
+    let world = world_with(&document(&web), |settings| settings.connections_per_address_max = 2);
+    let mut first = world.connect();
+    let mut second = world.connect();
+    assert_eq!(first.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").status, 200);
+    assert_eq!(second.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").status, 200);
+    assert!(world.connect().is_closed(), "one too many");
+    drop(first);
+    eventually("there is room again", || {
+        Client::to(world.at).send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n").status == 200
+    });
+}
+
+#[test]
+fn the_deadline_ends_a_slow_request_and_a_default_one_cuts_no_download() {
+    let web = service("web");
+    let world = world(&format!(
+        "version: 1\ntargets: {{ web: {{ url: {} }} }}\nroutes: [{{ name: all, path: /**, to: web, deadline: 200ms }}]\n",
+        web.url()
+    ));
+    let begun = Instant::now();
+    let answer = world.get("/slow/3000");
+    assert_eq!((answer.status, answer.slug().as_str()), (504, "deadline-exceeded"));
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+}
