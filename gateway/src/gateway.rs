@@ -3,6 +3,7 @@
 //! Read [`Gateway::start`]. One worker is one thread with a single-threaded runtime, listening sockets and connection pools
 //! of its own. The house does what no request waits for: names, health, keys, the store, the admin pages.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
+use crate::admin::{Admin, Gate, Hooks};
 use crate::connection::{Engine, Serving, serve};
 use crate::exchange::{Core, LastGood, Planned};
 use crate::keys::Keys;
@@ -24,19 +26,51 @@ use crate::listen::{
 use crate::proxy::Front;
 use crate::reload::{LoadError, Plans, Watcher};
 use crate::settings::{ListenAt, Settings};
+use crate::sight::Sight;
 use crate::store::{Store, StoreError};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, TelemetryError};
 use crate::upstream::{MaterialError, ResolverSettings, Roots, Upstreams};
 
 /// How often a request may be tried at all; each route says less.
 const TRIES_MAX: usize = 16;
 
+/// How long the last lines and spans may take to leave.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
+
+/// The way out, for whoever may point to it: a signal, the admin pages, the next process.
+pub struct Exit {
+    phases: Vec<watch::Sender<Phase>>,
+    told: watch::Sender<Phase>,
+}
+
+impl Exit {
+    /// Takes nothing new. A second time changes nothing.
+    pub fn drain(&self) {
+        self.told.send_replace(Phase::Draining);
+        for phase in &self.phases {
+            phase.send_replace(Phase::Draining);
+        }
+    }
+
+    /// Does it take requests?
+    pub fn is_open(&self) -> bool {
+        *self.told.borrow() == Phase::Serving
+    }
+
+    /// Waits until somebody has pointed to it.
+    pub async fn taken(&self) {
+        // An error means that the gateway is gone, which is as good.
+        let _ = self.told.subscribe().wait_for(|phase| *phase == Phase::Draining).await;
+    }
+}
+
 /// A gateway that runs.
 pub struct Gateway {
     house: Option<Runtime>,
     workers: Vec<JoinHandle<()>>,
-    phase: Arc<watch::Sender<Phase>>,
-    phases: Arc<Vec<watch::Sender<Phase>>>,
+    exit: Arc<Exit>,
+    admin: SocketAddr,
+    telemetry: Arc<Telemetry>,
     places: Vec<(ListenAt, Speaks)>,
     plans: Arc<Plans>,
     _watcher: Watcher,
@@ -63,6 +97,8 @@ pub enum StartError {
     Rustls(#[from] rustls::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
 }
 
 /// What all workers share.
@@ -88,7 +124,7 @@ impl Gateway {
             Builder::new_multi_thread().worker_threads(1).thread_name("banyan-house").enable_all().build()?;
         let roots = Arc::new(Roots::load(settings.ca_file.as_deref())?);
         let certificates = settings.certs.as_deref().map(Certificates::load).transpose()?.map(Arc::new);
-        let telemetry = Arc::new(Telemetry);
+        let telemetry = Telemetry::start(settings, workers)?;
         let living = Arc::new(Living::new(&room(settings)));
         let store = Store::start(settings.redis.as_deref(), living.clone(), house.handle())?;
         let keys = Arc::new(Keys::new(house.handle().clone(), &roots)?);
@@ -101,16 +137,21 @@ impl Gateway {
         let plans = Arc::new(Plans::load(settings, living, {
             let (upstreams, keys, store, planned) =
                 (upstreams.clone(), keys.clone(), store.clone(), planned.clone());
+            let telemetry = telemetry.clone();
             Box::new(move |plan| {
                 let prepared = upstreams.prepare(plan)?;
                 let (upstreams, keys, store, planned) =
                     (upstreams.clone(), keys.clone(), store.clone(), planned.clone());
-                let plan = plan.clone();
+                let (plan, telemetry) = (plan.clone(), telemetry.clone());
                 Ok(Box::new(move || {
                     upstreams.apply(&plan, prepared);
                     keys.apply(&plan);
                     store.warn_of_unmet(&plan);
-                    let next = Planned::new(plan, |target| upstreams.of(target), |_, _| Default::default());
+                    let next = Planned::new(
+                        plan,
+                        |target| upstreams.of(target),
+                        |route, target| telemetry.metrics.cells(route, target),
+                    );
                     match planned.get() {
                         Some(current) => current.store(Arc::new(next)),
                         None => drop(planned.set(Arc::new(ArcSwap::from_pointee(next)))),
@@ -147,6 +188,16 @@ impl Gateway {
             },
             drain_limit: settings.drain_limit.0,
         });
+        let sight = Arc::new(Sight {
+            plans: plans.clone(),
+            upstreams,
+            keys: shared.keys.clone(),
+            store: shared.store.clone(),
+            permits: shared.accepting.permits.clone(),
+            counters: shared.accepting.counters.clone(),
+            certificates: shared.certificates.clone(),
+        });
+        shared.telemetry.metrics.watch(sight.clone());
         let sockets = Sockets::bind(&places, workers)?;
         let places = sockets.places();
         let (mut threads, mut phases) = (Vec::new(), Vec::new());
@@ -160,12 +211,14 @@ impl Gateway {
             );
             phases.push(phase);
         }
-        let (phase, _) = watch::channel(Phase::Serving);
+        let exit = Arc::new(Exit { phases, told: watch::channel(Phase::Serving).0 });
+        let admin = admin(settings, &house, &sight, &shared.telemetry, &exit)?;
         Ok(Self {
+            admin,
+            telemetry: shared.telemetry.clone(),
             house: Some(house),
             workers: threads,
-            phase: Arc::new(phase),
-            phases: Arc::new(phases),
+            exit,
             places,
             plans,
             _watcher: watcher,
@@ -185,10 +238,17 @@ impl Gateway {
 
     /// Takes nothing new; what is in flight may end, within the limit. A second time changes nothing.
     pub fn drain(&self) {
-        self.phase.send_replace(Phase::Draining);
-        for phase in self.phases.iter() {
-            phase.send_replace(Phase::Draining);
-        }
+        self.exit.drain();
+    }
+
+    /// Where the admin pages are.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// Everything that is told.
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
     }
 
     /// Waits until the last request has ended. It has to be told to drain.
@@ -197,6 +257,7 @@ impl Gateway {
             // A worker that panicked has been told of by the panic itself.
             let _ = worker.join();
         }
+        self.telemetry.close(FLUSH_WITHIN);
         if let Some(house) = self.house.take() {
             house.shutdown_timeout(self.drain_limit.min(Duration::from_secs(1)));
         }
@@ -253,6 +314,37 @@ fn watcher(
     })
 }
 
+/// Opens the admin pages.
+fn admin(
+    settings: &Settings,
+    house: &Runtime,
+    sight: &Arc<Sight>,
+    telemetry: &Arc<Telemetry>,
+    exit: &Arc<Exit>,
+) -> Result<SocketAddr, StartError> {
+    let token = settings.admin_token_file.as_ref().map(std::fs::read_to_string).transpose()?;
+    let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+    let listener = house.block_on(tokio::net::TcpListener::bind(settings.admin))?;
+    let at = listener.local_addr()?;
+    let seen = |look: fn(&Sight) -> serde_json::Value| {
+        let sight = sight.clone();
+        Arc::new(move || look(&sight)) as Arc<dyn Fn() -> serde_json::Value + Send + Sync>
+    };
+    let (open, drain, metrics) = (exit.clone(), exit.clone(), telemetry.clone());
+    let hooks = Hooks {
+        plans: sight.plans.clone(),
+        is_ready: Arc::new(move || open.is_open()),
+        metrics: Arc::new(move || metrics.scrape()),
+        targets: seen(Sight::targets),
+        limits: seen(Sight::limits),
+        connections: seen(Sight::connections),
+        drain: Arc::new(move || drain.drain()),
+    };
+    let gate = Gate { hosts: settings.admin_hosts.clone(), token };
+    house.spawn(Arc::new(Admin { gate, hooks }).serve(listener));
+    Ok(at)
+}
+
 /// One worker, from its first connection to its last.
 fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: watch::Receiver<Phase>) {
     let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -302,22 +394,35 @@ fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: watch::Rece
 
 /// Runs a gateway until it is told to end.
 pub fn run(settings: &Settings) -> Result<(), StartError> {
+    crate::telemetry::process_log::install();
     let gateway = Gateway::start(settings)?;
+    log::info!(target: "banyan", "admin pages on http://{}", gateway.admin());
     for (at, speaks) in gateway.places() {
         log::info!(target: "banyan", "listening on {at} ({})", if *speaks == Speaks::Tls { "TLS" } else { "plain" });
     }
-    let phases = gateway.phases.clone();
     let signals = Builder::new_current_thread().enable_all().build()?;
     signals.block_on(async {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+        let mut hang_up = signal(SignalKind::hangup())?;
+        loop {
+            tokio::select! {
+                _ = term.recv() => return Ok(()),
+                _ = int.recv() => return Ok(()),
+                () = gateway.exit.taken() => return Ok(()),
+                _ = hang_up.recv() => {
+                    gateway.telemetry.reopen();
+                    gateway.plans.refresh();
+                }
+            }
         }
+        #[allow(unreachable_code, reason = "says what the block yields")]
         Ok::<_, std::io::Error>(())
     })?;
-    drop(phases);
+    log::info!(target: "banyan", "draining");
+    // Load balancers see that it is not ready before it takes nothing new.
+    std::thread::sleep(settings.drain_notice.0);
     gateway.stop();
+    log::info!(target: "banyan", "every request has ended");
     Ok(())
 }

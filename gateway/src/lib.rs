@@ -7,6 +7,8 @@
 pub mod commands;
 pub mod gateway;
 pub mod admin;
+pub mod sight;
+pub mod explain;
 pub mod connection;
 pub mod proxy;
 pub mod exchange;

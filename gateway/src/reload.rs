@@ -142,6 +142,11 @@ impl Plans {
         self.story().document.clone()
     }
 
+    /// What the document in force refers to.
+    pub fn materials(&self) -> Materials {
+        materials(&fetched(&self.story().document))
+    }
+
     /// How things stand.
     pub fn status(&self) -> Status {
         let story = self.story();
@@ -253,13 +258,23 @@ fn read(path: &std::path::Path) -> Read {
 
 fn of_sources(sources: Vec<Source>) -> Read {
     let document = Document::load(&sources).map_err(|error| error.to_string());
-    let materials: Vec<_> = document
-        .iter()
-        .flat_map(wanted)
-        .filter_map(|secret| Some((secret.clone(), fetch(&secret)?)))
-        .collect();
+    let materials = document.as_ref().map(fetched).unwrap_or_default();
     let print = print(&(&sources, &materials));
     Read { sources, materials, document, print }
+}
+
+/// Everything a document refers to, as far as it can be read.
+pub fn fetched(document: &Document) -> Vec<(Secret, Vec<u8>)> {
+    wanted(document).into_iter().filter_map(|secret| Some((secret.clone(), fetch(&secret)?))).collect()
+}
+
+/// The same, as a plan is compiled with it.
+pub fn materials(found: &[(Secret, Vec<u8>)]) -> Materials {
+    let mut materials = Materials::default();
+    for (secret, content) in found {
+        materials.add(secret.clone(), content.clone());
+    }
+    materials
 }
 
 fn fetch(secret: &Secret) -> Option<Vec<u8>> {
@@ -271,10 +286,7 @@ fn fetch(secret: &Secret) -> Option<Vec<u8>> {
 
 fn make(read: &Read, living: &Arc<Living>, number: u64) -> Result<(Document, Arc<Plan>), String> {
     let document = read.document.clone()?;
-    let mut materials = Materials::default();
-    for (secret, content) in &read.materials {
-        materials.add(secret.clone(), content.clone());
-    }
-    let plan = Plan::compile(&document, &materials, living, number).map_err(|error| error.to_string())?;
+    let plan = Plan::compile(&document, &materials(&read.materials), living, number)
+        .map_err(|error| error.to_string())?;
     Ok((document, Arc::new(plan)))
 }

@@ -1,5 +1,7 @@
 //! What an operator asks about a document, and the answers in words.
 
+mod ask;
+
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
@@ -23,6 +25,10 @@ pub enum Question {
         /// The document that shall be.
         new: PathBuf,
     },
+    /// Says what becomes of a request, and why: the matched route, why others lost, and every policy's verdict.
+    Explain(ask::Explain),
+    /// Puts an earlier generation of the document in force again, in a running gateway.
+    Rollback(ask::Rollback),
     /// Prints the routes in the order they are tried, the most specific first, and why.
     Routes {
         /// A file or a directory.
@@ -43,12 +49,14 @@ pub fn answer(question: &Question) -> Result<String, String> {
         Question::Check { path } => load(path).map(|document| summary(&document)),
         Question::Diff { old, new } => Ok(lines(diff(&load(old)?, &load(new)?))),
         Question::Routes { path } => Ok(lines(load(path)?.order())),
+        Question::Explain(explain) => explain.answer(),
+        Question::Rollback(rollback) => rollback.answer(),
         Question::Schema => Ok(schema()),
         Question::Settings { path } => Ok(lines(effective(&load(path)?).iter().map(ToString::to_string))),
     }
 }
 
-fn load(path: &Path) -> Result<Document, String> {
+pub(crate) fn load(path: &Path) -> Result<Document, String> {
     let sources = sources::read(path).map_err(|error| error.to_string())?;
     Document::load(&sources).map_err(|error| error.to_string())
 }

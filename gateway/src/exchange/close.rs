@@ -6,15 +6,17 @@ use std::time::Duration;
 use http::StatusCode;
 use policies::admit::{Because, Observed};
 use policies::balance::Outcome;
+use policies::observe::Record;
 use policies::overload;
 use policies::plan::{Route, Target};
+use policies::request::Secure;
 use policies::resilience::fallback::Ending;
 use policies::time::Tick;
 use policies::verdict::Fault;
 use smallvec::SmallVec;
 
-use super::Exchange;
 use super::attempt::{Current, Stage};
+use super::{Exchange, Planned};
 use crate::telemetry::Worker;
 
 /// What is known of a request so far, for those who count and write.
@@ -83,7 +85,13 @@ impl Told {
         }
     }
 
-    pub(super) fn attempt(&mut self, current: &Current, outcome: Outcome, now: Tick, telemetry: &Worker) {
+    pub(super) fn attempt(
+        &mut self,
+        current: &Current,
+        outcome: Outcome,
+        planned: &Planned,
+        telemetry: &Worker,
+    ) {
         self.target = Some(current.target.clone());
         self.endpoint.clone_from(&current.endpoint);
         let how = match outcome {
@@ -92,7 +100,7 @@ impl Told {
             Outcome::Neutral => "neutral",
             Outcome::Success => "success",
         };
-        telemetry.attempt(&current.target.name, how, now.since(current.began));
+        telemetry.attempt(planned.cells(self.route.as_ref(), self.target.as_ref()), how);
     }
 }
 
@@ -109,8 +117,49 @@ impl Exchange {
     }
 
     fn tell(&mut self) {
+        let record = self.record();
+        self.server_span(&record);
         let cells = self.planned.cells(self.told.route.as_ref(), self.told.target.as_ref());
-        self.core.telemetry.finished(cells);
+        self.core.telemetry.finished(cells, record);
+    }
+
+    fn record(&self) -> Record {
+        let (told, asked, permit) = (&self.told, self.asked.as_ref(), self.permit.as_ref());
+        let named = |name: Option<&str>| name.unwrap_or_default().to_owned();
+        let caller = permit.map(|permit| permit.caller()).and_then(|caller| {
+            let subject = caller.claims.as_ref().and_then(|claims| claims.subject.as_deref());
+            subject.or(caller.key.as_ref().map(|key| key.name.as_ref())).map(str::to_owned)
+        });
+        Record {
+            at: self.began_at,
+            took: self.tick().since(self.began.tick),
+            first_byte: told.first_byte,
+            generation: self.planned.plan.generation,
+            request_id: self.request_id().as_str().to_owned(),
+            client: asked.map(|asked| asked.client).or(self.facts.as_ref().map(|facts| facts.peer.address)),
+            method: asked.map_or(http::Method::GET, |asked| asked.method.clone()),
+            host: named(asked.map(super::Asked::host)),
+            path: named(asked.map(super::Asked::path)),
+            version: asked.map_or(http::Version::HTTP_11, |asked| asked.version),
+            secure: self.facts.as_ref().map_or(Secure::Plain, |facts| facts.peer.secure),
+            route: named(told.route.as_ref().map(|route| &*route.name)),
+            target: named(told.target.as_ref().map(|target| target.name.as_str())),
+            endpoint: told.endpoint.clone(),
+            status: told.status.map(|status| status.as_u16()),
+            slug: told.because.map(Because::slug),
+            observed: told.observed.iter().map(|observed| observed.because.slug()).collect(),
+            fell_back: told.fell_back,
+            attempts: self.calls.made,
+            retries: told.retries,
+            bytes_in: told.bytes_in,
+            bytes_out: told.bytes_out,
+            caller,
+            priority: permit.map(policies::admit::Permit::priority),
+            trace: asked.map(|asked| (asked.trace.context.trace_id.get(), asked.trace.context.span_id.get())),
+            user_agent: asked.and_then(|asked| {
+                Some(String::from_utf8_lossy(asked.user_agent.as_ref()?.as_bytes()).into_owned())
+            }),
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod last_good;
 mod opening;
 mod outgoing;
 mod planned;
+mod spans;
 mod watch;
 
 use std::net::IpAddr;
@@ -54,6 +55,8 @@ pub struct Exchange {
     watch: Arc<Watch>,
     facts: Option<Arc<Facts>>,
     began: Now,
+    /// The same on the wall clock, since 1970.
+    began_at: std::time::Duration,
     asked: Option<Asked>,
     permit: Option<Permit>,
     calls: attempt::Calls,
@@ -77,6 +80,7 @@ struct Asked {
     /// It carries neither token nor cookie: everybody would get the same answer.
     is_anonymous: bool,
     user_agent: Option<http::HeaderValue>,
+    version: http::Version,
     client: IpAddr,
     carried: Carried,
     trace: Traced,
@@ -119,6 +123,7 @@ impl Exchange {
             watch,
             facts: None,
             began: crate::clock::now(),
+            began_at: crate::clock::unix(),
             asked: None,
             permit: None,
             calls: attempt::Calls::default(),

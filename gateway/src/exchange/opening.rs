@@ -190,6 +190,7 @@ impl Exchange {
             idempotency_key: IdempotencyKey::of(headers),
             is_anonymous: is_anonymous(head),
             user_agent: headers.get(USER_AGENT).cloned(),
+            version: head.version,
             client: client_address(incoming.peer, headers, &plan.trust, &Forwarding::default()),
             carried,
             trace: self.trace(incoming, trusted),

@@ -1,23 +1,104 @@
-//! (under construction)
+//! What is told: metrics, the access log, traces, the process log. All of it off the request's path: whoever does not take
+//! what is told loses it, and a counter says how much.
+//!
+//! Read [`Telemetry`] (one per process) and [`Worker`] (one per core).
+
+mod access_log;
+mod metrics;
+pub mod process_log;
+mod traces;
+
+use std::sync::Arc;
 use std::time::Duration;
-/// Cells.
-#[derive(Clone, Default)]
-pub struct RouteCells;
-/// One worker's side.
-pub struct Worker;
-impl Worker {
-    /// Counts.
-    pub fn finished(&self, _cells: &RouteCells) {}
-    /// Counts.
-    pub fn malformed(&self, _slug: &'static str) {}
-    /// Counts.
-    pub fn attempt(&self, _target: &str, _outcome: &'static str, _took: Duration) {}
+
+use policies::observe::Record;
+
+pub use access_log::AccessLog;
+pub use metrics::{Gauges, Metrics, RouteCells};
+pub use traces::{Kind, Span, Traces};
+
+use crate::settings::Settings;
+
+/// Everything that is told by this process.
+pub struct Telemetry {
+    /// Counters and gauges.
+    pub metrics: Metrics,
+    log: AccessLog,
+    traces: Traces,
 }
-/// All.
-pub struct Telemetry;
+
+/// One worker's voice.
+pub struct Worker {
+    number: usize,
+    telemetry: Arc<Telemetry>,
+}
+
+/// Why nothing can be told.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each says it in its message")]
+pub enum TelemetryError {
+    #[error("the access log cannot be written to {0}: {1}")]
+    AccessLog(String, std::io::Error),
+    #[error("traces cannot be sent to {0}: {1}")]
+    Otlp(String, String),
+}
+
 impl Telemetry {
-    /// One worker's side.
-    pub fn worker(&self, _number: usize) -> Worker {
-        Worker
+    /// Opens the access log and the way to the collector. Neither has to be there later.
+    pub fn start(settings: &Settings, workers: usize) -> Result<Arc<Self>, TelemetryError> {
+        Ok(Arc::new(Self {
+            metrics: Metrics::new(workers),
+            log: AccessLog::start(&settings.access_log)?,
+            traces: Traces::start(settings.otlp.as_deref())?,
+        }))
+    }
+
+    /// The voice of one worker.
+    pub fn worker(self: &Arc<Self>, number: usize) -> Worker {
+        Worker { number, telemetry: self.clone() }
+    }
+
+    /// All metrics, in Prometheus' text.
+    pub fn scrape(&self) -> String {
+        self.metrics.scrape(self.log.dropped(), self.traces.dropped())
+    }
+
+    /// Opens the access log's file again: somebody has moved it away.
+    pub fn reopen(&self) {
+        self.log.reopen();
+    }
+
+    /// Writes what is still to be written, for as long as that may take.
+    pub fn close(&self, limit: Duration) {
+        self.traces.close(limit);
+        self.log.close(limit);
+    }
+}
+
+impl Worker {
+    /// A request is over.
+    pub fn finished(&self, cells: &RouteCells, record: Record) {
+        self.telemetry.metrics.count(self.number, cells, &record);
+        self.telemetry.log.tell(record);
+    }
+
+    /// A request was refused before any policy looked at it.
+    pub fn malformed(&self, slug: &'static str) {
+        self.telemetry.metrics.malformed(slug);
+    }
+
+    /// An attempt is over.
+    pub fn attempt(&self, cells: &RouteCells, outcome: &'static str) {
+        self.telemetry.metrics.attempt(self.number, cells, outcome);
+    }
+
+    /// Are spans wanted at all?
+    pub fn wants_spans(&self) -> bool {
+        self.telemetry.traces.are_wanted()
+    }
+
+    /// A span is over.
+    pub fn span(&self, span: Span) {
+        self.telemetry.traces.tell(span);
     }
 }

@@ -1,0 +1,139 @@
+//! Questions that are put to the data path itself: `explain`, from files or to a running gateway; and `rollback`.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::explain::{Question, explain};
+use crate::reload::{fetched, materials};
+
+/// A running gateway answers within this, or not at all.
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// What becomes of a request.
+#[derive(Args)]
+pub struct Explain {
+    /// The method.
+    method: String,
+    /// The URL, as the client would write it: http://shop.example/orders/42
+    url: String,
+    /// A header field of the request, `name: value`.
+    #[arg(short = 'H', long = "header", value_name = "FIELD")]
+    headers: Vec<String>,
+    /// Where the request comes from. Default: this machine.
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<IpAddr>,
+    /// A file of JSON that stands for the claims of a verified token. Only with --policies.
+    #[arg(long, value_name = "FILE", requires = "policies")]
+    claims: Option<PathBuf>,
+    /// The document: a file or a directory.
+    #[arg(
+        long,
+        env = "BANYAN_POLICIES",
+        value_name = "PATH",
+        conflicts_with = "admin",
+        required_unless_present = "admin"
+    )]
+    policies: Option<PathBuf>,
+    /// The admin pages of a running gateway, `http://127.0.0.1:9901`, instead of a document.
+    #[arg(long, value_name = "URL")]
+    admin: Option<String>,
+}
+
+/// An earlier generation, in force again.
+#[derive(Args)]
+pub struct Rollback {
+    /// Which generation. Default: the one before.
+    #[arg(long, value_name = "N")]
+    to: Option<u64>,
+    /// The admin pages of the gateway.
+    #[arg(long, default_value = "http://127.0.0.1:9901", value_name = "URL")]
+    admin: String,
+    /// A file with the admin token.
+    #[arg(long, env = "BANYAN_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    admin_token_file: PathBuf,
+}
+
+impl Explain {
+    pub(super) fn answer(&self) -> Result<String, String> {
+        let Some(path) = &self.policies else { return self.ask() };
+        let document = super::load(path)?;
+        let question = Question {
+            method: self.method.clone(),
+            url: self.url.clone(),
+            headers: fields(&self.headers)?,
+            from: self.from,
+            claims: self.claims.as_ref().map(claims).transpose()?,
+        };
+        explain(&document, &materials(&fetched(&document)), 0, &question)
+    }
+
+    fn ask(&self) -> Result<String, String> {
+        let mut query = format!("method={}&url={}", encoded(&self.method), encoded(&self.url));
+        for header in &self.headers {
+            query.push_str(&format!("&header={}", encoded(header)));
+        }
+        if let Some(from) = self.from {
+            query.push_str(&format!("&from={from}"));
+        }
+        call(self.admin.as_deref().unwrap_or_default(), "GET", &format!("/explain?{query}"), "")
+    }
+}
+
+impl Rollback {
+    pub(super) fn answer(&self) -> Result<String, String> {
+        let path = &self.admin_token_file;
+        let token = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let to = self.to.map(|to| format!("?to={to}")).unwrap_or_default();
+        let field = format!("Authorization: Bearer {}\r\n", token.trim());
+        call(&self.admin, "POST", &format!("/rollback{to}"), &field)
+    }
+}
+
+fn fields(lines: &[String]) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let parsed = line.split_once(':').and_then(|(name, value)| {
+            Some((name.trim().parse::<HeaderName>().ok()?, HeaderValue::from_str(value.trim()).ok()?))
+        });
+        let (name, value) =
+            parsed.ok_or_else(|| format!("`{line}` is no header field: expected `name: value`"))?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn claims(path: &PathBuf) -> Result<serde_json::Value, String> {
+    let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(path).map_err(|error| told(&error))?;
+    serde_json::from_str(&text).map_err(|error| told(&error))
+}
+
+/// One small request to the admin pages, which are plain HTTP on this machine.
+fn call(admin: &str, method: &str, target: &str, field: &str) -> Result<String, String> {
+    let host = admin.strip_prefix("http://").unwrap_or(admin).trim_end_matches('/');
+    let told = |error: &dyn std::fmt::Display| format!("{admin}: {error}");
+    let mut stream = TcpStream::connect(host).map_err(|error| told(&error))?;
+    stream.set_read_timeout(Some(WITHIN)).map_err(|error| told(&error))?;
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n{field}\r\n"
+    );
+    stream.write_all(request.as_bytes()).map_err(|error| told(&error))?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map_err(|error| told(&error))?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    if head.starts_with("HTTP/1.1 200") { Ok(body.to_owned()) } else { Err(told(&body.trim())) }
+}
+
+/// Everything but letters, digits and four marks, percent-encoded.
+fn encoded(text: &str) -> String {
+    let each = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(each).collect()
+}

@@ -1,0 +1,339 @@
+//! Counters and gauges. A request writes to cells that belong to its route, its target and its core, and to nobody else's;
+//! they are added up when somebody looks.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use policies::observe::{self, Metric, Record, method_label};
+use policies::verdict::{Denial, Fault};
+use prometheus::proto::{self, MetricFamily, MetricType};
+use prometheus::{Encoder, TextEncoder};
+
+/// Pairs of route and target that are counted apart; what a document has beyond that is counted together.
+const PAIRS_MAX: usize = 10_000;
+/// Kinds of answer (method and status) that are counted apart for each pair and core.
+const KINDS: usize = 32;
+/// Slugs that are counted apart for each pair and core.
+const SLUGS: usize = 16;
+/// Upper bounds of the histogram, in microseconds: from a cache's answer to the longest deadline.
+const BOUNDS: [u64; 13] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000,
+    30_000_000,
+];
+const OUTCOMES: [&str; 4] = ["success", "failure", "busy", "neutral"];
+
+/// Whatever others can be asked for when somebody looks.
+pub trait Gauges: Send + Sync {
+    /// Gives each value, with its labels in the metric's order.
+    fn collect(&self, out: &mut dyn FnMut(&'static Metric, &[&str], f64));
+}
+
+/// All metrics of the process.
+pub struct Metrics {
+    workers: usize,
+    pairs: RwLock<BTreeMap<(String, String), RouteCells>>,
+    malformed: Mutex<HashMap<&'static str, u64>>,
+    gauges: Mutex<Vec<Arc<dyn Gauges>>>,
+}
+
+/// Where the requests of one route to one target are counted, by core.
+#[derive(Clone)]
+pub struct RouteCells(Arc<[Cell]>);
+
+impl Default for RouteCells {
+    fn default() -> Self {
+        Self([Cell::default()].into())
+    }
+}
+
+/// One core's counts of one pair. Written by one thread only, so that counting is a load and a store; aligned so that no two
+/// cores write to one line of the cache.
+#[derive(Default)]
+#[repr(align(128))]
+struct Cell {
+    kinds: Slots<KINDS>,
+    slugs: Slots<SLUGS>,
+    observed: Slots<SLUGS>,
+    buckets: [AtomicU64; BOUNDS.len() + 1],
+    micros: AtomicU64,
+    retries: AtomicU64,
+    attempts: [AtomicU64; OUTCOMES.len()],
+}
+
+/// A few counters by key; keys are taken as they come. What finds no place is counted under the last.
+struct Slots<const N: usize>([(AtomicU64, AtomicU64); N]);
+
+impl<const N: usize> Default for Slots<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Default::default()))
+    }
+}
+
+fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Ordering::Relaxed) + n, Ordering::Relaxed);
+}
+
+impl<const N: usize> Slots<N> {
+    /// Keys are not zero.
+    fn count(&self, key: u64) {
+        let mut last = None;
+        for (taken, count) in &self.0 {
+            match taken.load(Ordering::Relaxed) {
+                0 => {
+                    taken.store(key, Ordering::Relaxed);
+                    return add(count, 1);
+                }
+                other if other == key => return add(count, 1),
+                _ => last = Some(count),
+            }
+        }
+        if let Some(count) = last {
+            add(count, 1);
+        }
+    }
+
+    fn each(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.0.iter().map(|(key, count)| (key.load(Ordering::Relaxed), count.load(Ordering::Relaxed)))
+    }
+}
+
+/// Slugs as small numbers, from 1.
+fn slug_key(slug: &str) -> u64 {
+    slugs().position(|known| known == slug).map_or(0, |at| at as u64) + 1
+}
+
+fn slugs() -> impl Iterator<Item = &'static str> {
+    Denial::ALL.iter().map(|denial| denial.slug()).chain(Fault::ALL.iter().map(|fault| fault.slug()))
+}
+
+fn slug_of(key: u64) -> &'static str {
+    slugs().nth(usize::try_from(key.saturating_sub(1)).unwrap_or(usize::MAX)).unwrap_or("other")
+}
+
+const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
+
+fn kind_key(record: &Record) -> u64 {
+    let method = method_label(&record.method);
+    let method = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len() - 1) as u64;
+    (method + 1) << 16 | u64::from(record.status.unwrap_or(0))
+}
+
+impl Metrics {
+    /// Nothing has happened.
+    pub fn new(workers: usize) -> Self {
+        Self { workers, pairs: RwLock::default(), malformed: Mutex::default(), gauges: Mutex::default() }
+    }
+
+    /// Where the requests of this route to this target are counted; the same cells for the same names, over all reloads.
+    pub fn cells(&self, route: &str, target: &str) -> RouteCells {
+        let mut pairs = self.pairs.write().unwrap_or_else(PoisonError::into_inner);
+        let known = |pairs: &BTreeMap<_, RouteCells>, key: &(String, String)| pairs.get(key).cloned();
+        let key = (route.to_owned(), target.to_owned());
+        if let Some(cells) = known(&pairs, &key) {
+            return cells;
+        }
+        let key = if pairs.len() < PAIRS_MAX { key } else { ("other".to_owned(), "other".to_owned()) };
+        let workers = self.workers;
+        let fresh = || RouteCells((0..workers).map(|_| Cell::default()).collect());
+        pairs.entry(key).or_insert_with(fresh).clone()
+    }
+
+    /// Asks these too, when somebody looks.
+    pub fn watch(&self, gauges: Arc<dyn Gauges>) {
+        self.gauges.lock().unwrap_or_else(PoisonError::into_inner).push(gauges);
+    }
+
+    pub(super) fn count(&self, worker: usize, cells: &RouteCells, record: &Record) {
+        let Some(cell) = cells.0.get(worker) else { return };
+        cell.kinds.count(kind_key(record));
+        if let Some(slug) = record.slug {
+            cell.slugs.count(slug_key(slug));
+        }
+        for slug in &record.observed {
+            cell.observed.count(slug_key(slug));
+        }
+        let micros = u64::try_from(record.took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS.iter().position(|bound| micros <= *bound).unwrap_or(BOUNDS.len());
+        if let Some(bucket) = cell.buckets.get(bucket) {
+            add(bucket, 1);
+        }
+        add(&cell.micros, micros);
+        add(&cell.retries, u64::from(record.retries));
+    }
+
+    pub(super) fn malformed(&self, slug: &'static str) {
+        *self.malformed.lock().unwrap_or_else(PoisonError::into_inner).entry(slug).or_default() += 1;
+    }
+
+    pub(super) fn attempt(&self, worker: usize, cells: &RouteCells, outcome: &str) {
+        let at = OUTCOMES.iter().position(|known| *known == outcome);
+        if let Some(count) = at.and_then(|at| cells.0.get(worker)?.attempts.get(at)) {
+            add(count, 1);
+        }
+    }
+
+    /// Everything, in Prometheus' text.
+    pub(super) fn scrape(&self, lines_dropped: u64, spans_dropped: u64) -> String {
+        let mut families = Families::default();
+        families.put(&observe::ACCESS_LOG_DROPPED, &[], lines_dropped as f64);
+        families.put(&observe::SPANS_DROPPED, &[], spans_dropped as f64);
+        for (slug, count) in self.malformed.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            families.put(&observe::MALFORMED, &[slug], *count as f64);
+        }
+        for ((route, target), cells) in self.pairs.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            pair(&mut families, route, target, cells);
+        }
+        for gauges in self.gauges.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            gauges.collect(&mut |metric, labels, value| families.put(metric, labels, value));
+        }
+        let mut all = families.finish();
+        all.extend(prometheus::gather());
+        let mut text = Vec::new();
+        // Families without a value are no error of ours.
+        let _ = TextEncoder::new().encode(&all, &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+fn pair(families: &mut Families, route: &str, target: &str, cells: &RouteCells) {
+    let mut buckets = [0_u64; BOUNDS.len() + 1];
+    let (mut micros, mut retries) = (0, 0);
+    for cell in cells.0.iter() {
+        for (key, count) in cell.kinds.each().filter(|(_, count)| *count > 0) {
+            let method = usize::try_from(key >> 16).ok().and_then(|at| METHODS.get(at.saturating_sub(1)));
+            let status = (key & 0xffff).to_string();
+            let labels = ["edge", route, target, method.copied().unwrap_or("other"), &status];
+            families.add(&observe::REQUESTS, &labels, count as f64);
+        }
+        for (slots, metric) in [(&cell.slugs, &observe::DENIALS), (&cell.observed, &observe::OBSERVED)] {
+            for (key, count) in slots.each().filter(|(_, count)| *count > 0) {
+                families.add(metric, &[route, slug_of(key)], count as f64);
+            }
+        }
+        for (outcome, count) in OUTCOMES.iter().zip(&cell.attempts) {
+            let count = count.load(Ordering::Relaxed);
+            if count > 0 {
+                families.add(&observe::ATTEMPTS, &[target, outcome], count as f64);
+            }
+        }
+        for (sum, bucket) in buckets.iter_mut().zip(&cell.buckets) {
+            *sum += bucket.load(Ordering::Relaxed);
+        }
+        micros += cell.micros.load(Ordering::Relaxed);
+        retries += cell.retries.load(Ordering::Relaxed);
+    }
+    if retries > 0 {
+        families.add(&observe::RETRIES, &[route, target], retries as f64);
+    }
+    families.times(&observe::DURATION, route, &buckets, Duration::from_micros(micros));
+}
+
+/// Families in the making, in the order of their names.
+#[derive(Default)]
+struct Families {
+    values: BTreeMap<&'static str, (&'static Metric, BTreeMap<Vec<String>, f64>)>,
+    times: BTreeMap<String, ([u64; BOUNDS.len() + 1], Duration)>,
+}
+
+impl Families {
+    fn put(&mut self, metric: &'static Metric, labels: &[&str], value: f64) {
+        let (_, values) = self.values.entry(metric.name).or_insert_with(|| (metric, BTreeMap::new()));
+        values.insert(labels.iter().map(|label| (*label).to_owned()).collect(), value);
+    }
+
+    fn add(&mut self, metric: &'static Metric, labels: &[&str], value: f64) {
+        let (_, values) = self.values.entry(metric.name).or_insert_with(|| (metric, BTreeMap::new()));
+        *values.entry(labels.iter().map(|label| (*label).to_owned()).collect()).or_default() += value;
+    }
+
+    fn times(
+        &mut self,
+        _metric: &'static Metric,
+        route: &str,
+        buckets: &[u64; BOUNDS.len() + 1],
+        sum: Duration,
+    ) {
+        let (known, total) = self.times.entry(route.to_owned()).or_default();
+        for (known, bucket) in known.iter_mut().zip(buckets) {
+            *known += bucket;
+        }
+        *total += sum;
+    }
+
+    fn finish(self) -> Vec<MetricFamily> {
+        let mut all = Vec::new();
+        for (metric, values) in self.values.into_values() {
+            let counter = metric.name.ends_with("_total");
+            let mut family = family(metric, if counter { MetricType::COUNTER } else { MetricType::GAUGE });
+            let metrics = values.into_iter().map(|(labels, value)| {
+                let mut one = labelled(metric.labels, &labels);
+                if counter {
+                    let mut count = proto::Counter::default();
+                    count.set_value(value);
+                    one.set_counter(count);
+                } else {
+                    let mut gauge = proto::Gauge::default();
+                    gauge.set_value(value);
+                    one.set_gauge(gauge);
+                }
+                one
+            });
+            family.set_metric(metrics.collect());
+            all.push(family);
+        }
+        let mut durations = family(&observe::DURATION, MetricType::HISTOGRAM);
+        let metrics: Vec<_> = self
+            .times
+            .into_iter()
+            .filter(|(_, (buckets, _))| buckets.iter().any(|bucket| *bucket > 0))
+            .map(|(route, (buckets, sum))| {
+                let mut one = labelled(observe::DURATION.labels, &[route]);
+                one.set_histogram(histogram(&buckets, sum));
+                one
+            })
+            .collect();
+        if !metrics.is_empty() {
+            durations.set_metric(metrics);
+            all.push(durations);
+        }
+        all
+    }
+}
+
+fn family(metric: &Metric, kind: MetricType) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(metric.name.to_owned());
+    family.set_help(metric.help.to_owned());
+    family.set_field_type(kind);
+    family
+}
+
+fn labelled(names: &[&str], values: &[String]) -> proto::Metric {
+    let pairs = names.iter().zip(values).map(|(name, value)| {
+        let mut pair = proto::LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value(value.clone());
+        pair
+    });
+    let mut metric = proto::Metric::default();
+    metric.set_label(pairs.collect());
+    metric
+}
+
+fn histogram(buckets: &[u64; BOUNDS.len() + 1], sum: Duration) -> proto::Histogram {
+    let mut so_far = 0;
+    let counted = BOUNDS.iter().zip(buckets).map(|(bound, count)| {
+        so_far += count;
+        let mut bucket = proto::Bucket::default();
+        bucket.set_upper_bound(*bound as f64 / 1e6);
+        bucket.set_cumulative_count(so_far);
+        bucket
+    });
+    let mut histogram = proto::Histogram::default();
+    histogram.set_bucket(counted.collect());
+    histogram.set_sample_count(buckets.iter().sum());
+    histogram.set_sample_sum(sum.as_secs_f64());
+    histogram
+}

@@ -1,0 +1,73 @@
+//! The process's own log, on standard error: a line of JSON for each event, written off the path like the access log. What
+//! clients get wrong cannot flood it: Pingora's own remarks are kept only if they are ours to act on.
+
+use std::io::Write;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use policies::observe::timestamp;
+
+/// Lines that wait for the writer.
+const WAITING_MAX: usize = 1024;
+
+static LOG: OnceLock<ProcessLog> = OnceLock::new();
+
+struct ProcessLog {
+    lines: SyncSender<String>,
+    dropped: AtomicU64,
+}
+
+/// Begins to write the log. A second call changes nothing.
+pub fn install() {
+    let (lines, told) = mpsc::sync_channel::<String>(WAITING_MAX);
+    let writer = std::thread::Builder::new().name("banyan-log".into()).spawn(move || {
+        while let Ok(line) = told.recv() {
+            // Nobody to tell if nobody listens.
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
+    });
+    if writer.is_err() {
+        return;
+    }
+    let log = LOG.get_or_init(|| ProcessLog { lines, dropped: AtomicU64::new(0) });
+    if log::set_logger(log).is_ok() {
+        log::set_max_level(LevelFilter::Info);
+    }
+}
+
+/// Lines that were dropped because nobody took them.
+pub fn dropped() -> u64 {
+    LOG.get().map_or(0, |log| log.dropped.load(Ordering::Relaxed))
+}
+
+impl Log for ProcessLog {
+    fn enabled(&self, about: &Metadata<'_>) -> bool {
+        match about.target() {
+            "banyan" => about.level() <= Level::Info,
+            // Everything of these that matters to a request is told of the request, by name.
+            other if other.starts_with("pingora") || other.starts_with("fred") => false,
+            _ => about.level() <= Level::Warn,
+        }
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let mut line = String::from("{\"time\":\"");
+        timestamp(&mut line, crate::clock::unix());
+        let words = serde_json::Value::from(record.args().to_string());
+        let level = record.level().as_str().to_ascii_lowercase();
+        line.push_str(&format!(
+            "\",\"level\":\"{level}\",\"target\":\"{}\",\"message\":{words}}}\n",
+            record.target()
+        ));
+        if self.lines.try_send(line).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn flush(&self) {}
+}
