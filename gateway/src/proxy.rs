@@ -273,6 +273,8 @@ async fn write(session: &mut Session, reply: Reply) -> Result<()> {
         head.append_header(name, value)?;
     }
     let bodiless = reply.body.is_empty();
-    session.write_response_header(Box::new(head), bodiless).await?;
-    session.write_response_body((!bodiless).then(|| Bytes::from(reply.body)), true).await
+    let written = session.write_response_header(Box::new(head), bodiless).await;
+    written.map_err(Error::into_down)?;
+    let body = (!bodiless).then(|| Bytes::from(reply.body));
+    session.write_response_body(body, true).await.map_err(Error::into_down)
 }

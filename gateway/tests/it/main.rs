@@ -7,8 +7,10 @@
     reason = "tests"
 )]
 
+mod admin;
 mod decides;
 mod reloads;
 mod serves;
 mod strict;
+mod tls;
 mod world;

@@ -1,0 +1,163 @@
+//! The admin pages over real sockets, the log that nobody reads, and keys that cannot be had.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use gateway::settings::AccessLog;
+
+use crate::world::{Answer, Client, World, eventually, file, service, world, world_with};
+
+const DOCUMENT: &str = "version: 1\nroutes: [{ name: all, path: /**, answer: { status: 200, body: one } }]\n";
+
+fn admin(world: &World, request: &str) -> Answer {
+    Client::to(world.gateway.as_ref().unwrap().admin()).send(request)
+}
+
+fn page(world: &World, path: &str) -> Answer {
+    admin(world, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+}
+
+#[test]
+fn pages_show_what_happens() {
+    let world = world(DOCUMENT);
+    for n in 0..50 {
+        assert_eq!(world.send(&format!("BREW{n} /{n} HTTP/1.1\r\nHost: h{n}\r\n\r\n")).status, 400);
+        assert_eq!(world.send(&format!("GET /{n} HTTP/1.1\r\nHost: h{n}\r\n\r\n")).status, 200);
+    }
+    let metrics = page(&world, "/metrics").body;
+    let line = "banyan_requests_total{direction=\"edge\",route=\"all\",target=\"\",method=\"GET\",status=\"200\"} 50";
+    assert!(metrics.contains(line), "{metrics}");
+    assert!(metrics.contains("banyan_malformed_total{slug=\"bad-method\"} 50"), "{metrics}");
+    assert_eq!(
+        metrics.matches("banyan_requests_total{").count(),
+        2,
+        "whatever clients choose makes no series: {metrics}"
+    );
+    assert_eq!(page(&world, "/ready").status, 200);
+    assert!(page(&world, "/config").body.contains("route all: "), "{:?}", page(&world, "/config"));
+    assert!(page(&world, "/generations").body.contains("\"generation\": 1"));
+    let explained = page(&world, "/explain?method=GET&url=http%3A%2F%2Fshop.example%2Fx");
+    assert!(explained.body.contains("is answered here: 200 OK"), "{explained:?}");
+    assert_eq!(page(&world, "/nowhere").status, 404);
+}
+
+#[test]
+fn changes_need_the_token_and_browsers_are_kept_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = file(folder.path(), "token", "a long secret\n");
+    let world = world_with(DOCUMENT, |settings| settings.admin_token_file = Some(token));
+    world.rewrite(&DOCUMENT.replace("one", "two"));
+    eventually("it is in force", || world.get("/").body == "two");
+    let post = |fields: &str| {
+        admin(
+            &world,
+            &format!("POST /rollback HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n{fields}\r\n"),
+        )
+    };
+    assert_eq!(post("").status, 401);
+    assert_eq!(post("Authorization: Bearer a long guess\r\n").status, 401);
+    assert_eq!(post("Authorization: Bearer a long secret\r\nOrigin: http://evil.example\r\n").status, 403);
+    assert_eq!(page(&world, "/rollback").status, 405, "a GET changes nothing");
+    assert_eq!(admin(&world, "GET /metrics HTTP/1.1\r\nHost: evil.example\r\n\r\n").status, 403);
+    assert_eq!(world.get("/").body, "two");
+    assert_eq!(post("Authorization: Bearer a long secret\r\n").status, 200);
+    assert_eq!(world.get("/").body, "one");
+}
+
+#[test]
+fn without_a_token_nothing_can_be_changed() {
+    let world = world(DOCUMENT);
+    let answer = admin(&world, "POST /drain HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(answer.status, 403);
+    assert_eq!(world.get("/").status, 200);
+}
+
+#[test]
+fn a_full_disk_costs_lines_and_no_request() {
+    let world = world_with(DOCUMENT, |settings| settings.access_log = AccessLog::File("/dev/full".into()));
+    for _ in 0..100 {
+        assert_eq!(world.get("/").status, 200);
+    }
+    eventually("lost lines are counted", || {
+        !page(&world, "/metrics").body.contains("banyan_access_log_dropped_total 0")
+    });
+}
+
+#[test]
+fn a_request_is_one_line_of_the_log_and_the_log_can_be_moved_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("access.log");
+    let to = path.clone();
+    let world = world_with(DOCUMENT, |settings| settings.access_log = AccessLog::File(to));
+    world.send("GET /a?token=secret HTTP/1.1\r\nHost: shop.example\r\nAuthorization: Bearer secret\r\nCookie: secret=1\r\n\r\n");
+    let text = || std::fs::read_to_string(&path).unwrap_or_default();
+    eventually("the line is there", || text().ends_with("}\n"));
+    assert!(text().contains("\"path\":\"/a\"") && !text().contains("secret"), "{}", text());
+    std::fs::rename(&path, folder.path().join("access.log.1")).unwrap();
+    world.gateway.as_ref().unwrap().telemetry().reopen();
+    world.get("/b");
+    eventually("the new file has it", || text().contains("\"path\":\"/b\""));
+}
+
+#[test]
+fn spans_reach_the_collector_and_a_dead_one_costs_nothing() {
+    let collector = service("collector");
+    let web = service("web");
+    let document = format!(
+        "version: 1\ntrace: {{ sample: 100% }}\ntargets: {{ web: {{ url: {} }} }}\nroutes: [{{ name: all, path: /**, to: web }}]\n",
+        web.url()
+    );
+    let world = world_with(&document, |settings| settings.otlp = Some(collector.url()));
+    assert_eq!(world.get("/echo").status, 200);
+    eventually("the spans have arrived", || collector.hits() > 0);
+    assert!(collector.last_head().starts_with("POST /v1/traces HTTP/1.1"), "{}", collector.last_head());
+    let dead = {
+        let gone = service("gone");
+        gone.url()
+    };
+    let world = world_with(&document, |settings| settings.otlp = Some(dead));
+    for _ in 0..20 {
+        assert_eq!(world.get("/echo").status, 200);
+    }
+    eventually("lost spans are counted", || {
+        !page(&world, "/metrics").body.contains("banyan_spans_dropped_total 0")
+    });
+}
+
+#[test]
+fn keys_that_cannot_be_had_are_503_and_a_bad_token_is_401() {
+    let issuer = service("issuer");
+    let at = issuer.at;
+    drop(issuer);
+    let world = world(&format!(
+        "version: 1\nidentities: {{ shop: {{ jwks: http://{at}/status/500, issuer: a, audience: b }} }}\n\
+         routes: [{{ name: all, path: /**, require: {{ jwt: shop }}, answer: {{ status: 200 }} }}]\n"
+    ));
+    let token = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJhIn0.c2ln";
+    let with = |token: &str| {
+        world.send(&format!("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n"))
+    };
+    let unknown = with(token);
+    assert_eq!((unknown.status, unknown.slug().as_str()), (503, "keys-unavailable"));
+    let nonsense = with("nonsense");
+    assert_eq!((nonsense.status, nonsense.slug().as_str()), (401, "token-malformed"));
+    assert_eq!(world.get("/").slug(), "token-missing");
+}
+
+#[test]
+fn a_flood_is_answered_while_nobody_reads_the_log() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    // The pipe is full after 64 KiB, and nobody reads it.
+    let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+    let world = world_with(DOCUMENT, |settings| settings.access_log = AccessLog::File(path.into()));
+    let served = Arc::new(AtomicUsize::new(0));
+    let mut client = world.connect();
+    for _ in 0..6000 {
+        if client.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n").status == 200 {
+            served.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    assert_eq!(served.load(Ordering::Relaxed), 6000);
+    assert!(!page(&world, "/metrics").body.contains("banyan_access_log_dropped_total 0"));
+    drop((reader, writer));
+}
