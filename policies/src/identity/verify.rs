@@ -67,6 +67,8 @@ impl TokenCheck<'_> {
     ) -> Result<Arc<Claims>, Refused> {
         let held = self.keyring.held();
         let Some(held) = held.as_ref().filter(|held| held.believed(now.tick)) else {
+            // What is no token is no token under any key, and makes nobody wait for them.
+            self.shaped(token).map_err(|flaw| told(flaw, why))?;
             return Err(self.without_keys(now.tick, asked, why));
         };
         if let Some(kept) = self.remembered(token, &held.keys, now.tick) {
@@ -93,6 +95,11 @@ impl TokenCheck<'_> {
             Ask::No => Refused::Fault(Fault::KeysUnavailable),
             Ask::Yes => Refused::AskKeys { key_id: None },
         }
+    }
+
+    fn shaped(&self, token: &str) -> Result<(), Flaw> {
+        let header = Header::parse(token::split(token)?.header)?;
+        self.issuer.accepts(&header)
     }
 
     fn may_ask(&self, now: Tick, asked: Asked) -> Ask {
