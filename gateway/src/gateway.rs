@@ -4,7 +4,8 @@
 //! of its own. The house does what no request waits for: names, health, keys, the store, the admin pages.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ use crate::connection::{Engine, Serving, serve};
 use crate::exchange::{Core, LastGood, Planned};
 use crate::keys::Keys;
 use crate::listen::{
-    Accepting, BindError, Certificates, CertsError, Counters, Limits, Permits, Phase, Socket, Sockets, Speaks,
+    Accepting, BindError, Certificates, CertsError, Counters, Limits, Permits, Phase, Socket, Sockets,
+    Speaks, take_over,
 };
 use crate::proxy::Front;
 use crate::reload::{LoadError, Plans, Watcher};
@@ -41,12 +43,16 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 pub struct Exit {
     phases: Vec<watch::Sender<Phase>>,
     told: watch::Sender<Phase>,
+    /// Copies of the listening sockets, for the process after us.
+    sockets: Mutex<Option<Sockets>>,
 }
 
 impl Exit {
     /// Takes nothing new. A second time changes nothing.
     pub fn drain(&self) {
         self.told.send_replace(Phase::Draining);
+        // A socket that nobody accepts from must not stay open.
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
         for phase in &self.phases {
             phase.send_replace(Phase::Draining);
         }
@@ -198,8 +204,14 @@ impl Gateway {
             certificates: shared.certificates.clone(),
         });
         shared.telemetry.metrics.watch(sight.clone());
-        let sockets = Sockets::bind(&places, workers)?;
+        let handed = settings.take_over.as_deref().map(take_over::ask).transpose()?.flatten();
+        let (handed, waits) = match handed {
+            Some(mut handed) => (std::mem::take(&mut handed.sockets), Some(handed)),
+            None => (Sockets::default(), None),
+        };
+        let sockets = handed.complete(&places, workers)?;
         let places = sockets.places();
+        let copies = settings.take_over.as_ref().map(|_| sockets.copies()).transpose()?;
         let (mut threads, mut phases) = (Vec::new(), Vec::new());
         for (number, sockets) in sockets.shares(workers).into_iter().enumerate() {
             // A channel for each: what a request waits on belongs to its own core.
@@ -211,8 +223,15 @@ impl Gateway {
             );
             phases.push(phase);
         }
-        let exit = Arc::new(Exit { phases, told: watch::channel(Phase::Serving).0 });
+        let exit =
+            Arc::new(Exit { phases, told: watch::channel(Phase::Serving).0, sockets: Mutex::new(copies) });
         let admin = admin(settings, &house, &sight, &shared.telemetry, &exit)?;
+        if let Some(waits) = waits {
+            waits.ready()?;
+        }
+        if let Some(path) = settings.take_over.clone() {
+            hand_on(path, exit.clone())?;
+        }
         Ok(Self {
             admin,
             telemetry: shared.telemetry.clone(),
@@ -312,6 +331,21 @@ fn watcher(
             Some(Ok(false)) | None => {}
         }
     })
+}
+
+/// Offers the listening sockets to the process after us, and leaves when it has them.
+fn hand_on(path: PathBuf, exit: Arc<Exit>) -> std::io::Result<()> {
+    let thread = std::thread::Builder::new().name("banyan-hand-on".into());
+    let offer = move || {
+        let taken = || {
+            log::info!(target: "banyan", "another process has taken over");
+            exit.drain();
+        };
+        if let Err(error) = take_over::offer(&path, &exit.sockets, taken) {
+            log::error!(target: "banyan", "nobody can take over at {}: {error}", path.display());
+        }
+    };
+    thread.spawn(offer).map(drop)
 }
 
 /// Opens the admin pages.

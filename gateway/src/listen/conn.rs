@@ -38,6 +38,8 @@ const SCRATCH_BYTES: usize = 16 * 1024;
 const GATHER_BYTES: usize = 16 * 1024;
 /// A slow client has this long before its rate is looked at; then it is looked at as often.
 const GRACE: Duration = Duration::from_secs(5);
+/// A connection that rests when the gateway begins to drain is closed after this.
+const DRAIN_GRACE: Duration = Duration::from_secs(1);
 /// After an answer that came before the request's end, so much is read and thrown away before the connection closes:
 /// closing on unread bytes makes the kernel reset it, and the answer is lost.
 const LINGER_BYTES: usize = 512 * 1024;
@@ -169,13 +171,15 @@ impl Conn {
         let Some(inner) = self.inner.as_mut() else { return Head::Closed };
         inner.rest(limits);
         if inner.ahead.is_empty() {
-            if *phase.borrow() == Phase::Draining {
-                return Head::Draining;
-            }
+            // A request that is on its way when the gateway begins to drain is still answered, and told that it was the last.
+            let drained = async {
+                let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
+                tokio::time::sleep(DRAIN_GRACE).await;
+            };
             let first = tokio::select! {
                 biased;
                 read = inner.read_ahead() => read,
-                _ = phase.wait_for(|phase| *phase == Phase::Draining) => return Head::Draining,
+                () = drained => return Head::Draining,
                 () = tokio::time::sleep(limits.idle_within) => return Head::IdleOver,
             };
             if !matches!(first, Ok(1..)) {

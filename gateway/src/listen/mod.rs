@@ -10,6 +10,7 @@ mod names;
 mod permits;
 mod proxy_header;
 mod sockets;
+pub mod take_over;
 mod tls;
 mod transport;
 

@@ -88,6 +88,14 @@ impl Sockets {
         Ok(())
     }
 
+    /// The same sockets once more, to be handed on.
+    pub fn copies(&self) -> io::Result<Self> {
+        let copy = |socket: &Socket| {
+            Ok(Socket { at: socket.at.clone(), speaks: socket.speaks, fd: socket.fd.try_clone()? })
+        };
+        Ok(Self(self.0.iter().map(copy).collect::<io::Result<_>>()?))
+    }
+
     /// Where they listen, each place once.
     pub fn places(&self) -> Vec<(ListenAt, Speaks)> {
         let mut places: Vec<_> = self.0.iter().map(|socket| (socket.at.clone(), socket.speaks)).collect();

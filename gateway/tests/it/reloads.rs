@@ -66,9 +66,77 @@ fn a_request_in_flight_is_answered_while_the_gateway_drains() {
     eventually("it has arrived", || web.hits() == 2);
     let gateway = world.gateway.take().unwrap();
     gateway.drain();
-    assert!(idle.is_closed(), "an idle connection ends at once");
+    let last = idle.send("GET /echo HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(
+        (last.status, last.header("connection")),
+        (200, "close"),
+        "a request on its way is the last one"
+    );
+    assert!(idle.is_closed());
     let answer = slow.read(true);
     assert_eq!((answer.status, answer.header("connection")), (200, "close"));
     gateway.wait();
     assert!(std::net::TcpStream::connect(world.at).is_err(), "nobody listens any more");
+}
+
+#[test]
+fn the_next_process_takes_the_sockets_and_no_connection_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("take-over");
+    let at = |settings: &mut gateway::settings::Settings| settings.take_over = Some(socket.clone());
+    let mut old = world_with(&answering("old"), at);
+    let place = old.at;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                let (mut asked, mut client) = (0, None::<crate::world::Client>);
+                while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    let mut one = client.take().unwrap_or_else(|| crate::world::Client::to(place));
+                    let answer = one.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+                    assert_eq!(answer.status, 200, "request {asked} was lost: {answer:?}");
+                    asked += 1;
+                    if answer.header("connection") != "close" {
+                        client = Some(one);
+                    }
+                }
+                asked
+            })
+        })
+        .collect();
+    eventually("the socket is there", || socket.exists());
+    let new = world_with(&answering("new"), |settings| {
+        at(settings);
+        settings.listen = vec![gateway::settings::ListenAt::Tcp(place)];
+    });
+    eventually("the new one answers", || new.get("/").body == "new");
+    old.gateway.take().unwrap().wait();
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    let asked: usize = load.into_iter().map(|thread| thread.join().unwrap()).sum();
+    assert!(asked > 10, "{asked} requests");
+    assert_eq!(new.get("/").body, "new");
+}
+
+#[test]
+fn a_reload_under_load_loses_nothing_and_each_answer_is_of_one_generation() {
+    let world = world(&answering("n1"));
+    let place = world.at;
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = stop.clone();
+    let load = std::thread::spawn(move || {
+        let (mut client, mut asked) = (crate::world::Client::to(place), 0);
+        while !flag.load(std::sync::atomic::Ordering::SeqCst) {
+            let answer = client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert!(answer.status == 200 && answer.body.starts_with('n'), "{answer:?}");
+            asked += 1;
+        }
+        asked
+    });
+    for n in 2..=20 {
+        world.rewrite(&answering(&format!("n{n}")));
+        eventually("it is in force", || world.generation() == n);
+    }
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert!(load.join().unwrap() > 20);
 }

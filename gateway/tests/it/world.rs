@@ -201,7 +201,6 @@ pub struct Service {
     pub hits: Arc<AtomicUsize>,
     pub connections: Arc<AtomicUsize>,
     pub heads: Arc<Mutex<Vec<String>>>,
-    name: &'static str,
     down: Arc<AtomicBool>,
 }
 
@@ -226,7 +225,6 @@ pub fn service_at(name: &'static str, at: SocketAddr) -> Service {
         hits: Arc::default(),
         connections: Arc::default(),
         heads: Arc::default(),
-        name,
         down: Arc::default(),
     };
     let (hits, connections, heads, down) =
@@ -252,10 +250,6 @@ impl Service {
 
     pub fn hits(&self) -> usize {
         self.hits.load(Ordering::SeqCst)
-    }
-
-    pub fn name(&self) -> &'static str {
-        self.name
     }
 
     /// The head of the last request it got.
