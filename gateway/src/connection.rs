@@ -137,7 +137,7 @@ async fn request(serving: &Serving, mut conn: Conn) -> Option<Conn> {
     match watch.clone().guard(serving.engine.proxy.process_new_http(session, &serving.shutdown)).await {
         Ok(Some(reused)) => {
             let (stream, _) = reused.consume();
-            stream.into_any().downcast::<Conn>().ok().map(Conn::returned)
+            stream.into_any().downcast::<Conn>().ok().map(|conn| conn.returned())
         }
         Ok(None) => {
             if let Some(conn) = loan.recover() {

@@ -219,7 +219,9 @@ impl Gateway {
             let shared = shared.clone();
             let name = format!("banyan-worker-{number}");
             threads.push(
-                std::thread::Builder::new().name(name).spawn(move || work(number, &shared, sockets, told))?,
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || work(number, &shared, sockets, &told))?,
             );
             phases.push(phase);
         }
@@ -380,7 +382,7 @@ fn admin(
 }
 
 /// One worker, from its first connection to its last.
-fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: watch::Receiver<Phase>) {
+fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: &watch::Receiver<Phase>) {
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return log::error!(target: "banyan", "worker {number} cannot begin: {error}"),

@@ -168,7 +168,7 @@ impl Work {
     fn say(&self, landing: &Landing, problem: Option<String>) {
         match problem {
             Some(problem) => {
-                log::warn!(target: "banyan", "keys of {}: {problem}; the keys we have stay", self.name)
+                log::warn!(target: "banyan", "keys of {}: {problem}; the keys we have stay", self.name);
             }
             None => log::debug!(target: "banyan", "keys of {}: {landing:?}", self.name),
         }

@@ -52,7 +52,7 @@ impl Context {
         let mut error = Error::new(errors::OURS);
         match then {
             Then::Again => error.set_retry(true),
-            Then::Reply(reply) => self.reply = Some(reply),
+            Then::Reply(reply) => self.reply = Some(*reply),
             Then::BreakOff | Then::PassOn => {}
         }
         error
@@ -97,7 +97,7 @@ impl ProxyHttp for Front {
                 Ok(true)
             }
             Err(Then::Reply(reply)) => {
-                write(session, reply).await?;
+                write(session, *reply).await?;
                 Ok(false)
             }
             Err(then) => Err(context.heed(then)),

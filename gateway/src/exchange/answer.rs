@@ -171,7 +171,7 @@ impl Exchange {
                 let because = Because::Denial(misfit.denial());
                 Err(match self.answer.begun {
                     true => Then::BreakOff,
-                    false => Then::Reply(self.reply(because, None)),
+                    false => Then::Reply(self.reply(because, None).into()),
                 })
             }
         }

@@ -126,7 +126,7 @@ impl Exchange {
     fn record(&self) -> Record {
         let (told, asked, permit) = (&self.told, self.asked.as_ref(), self.permit.as_ref());
         let named = |name: Option<&str>| name.unwrap_or_default().to_owned();
-        let caller = permit.map(|permit| permit.caller()).and_then(|caller| {
+        let caller = permit.map(policies::admit::Permit::caller).and_then(|caller| {
             let subject = caller.claims.as_ref().and_then(|claims| claims.subject.as_deref());
             subject.or(caller.key.as_ref().map(|key| key.name.as_ref())).map(str::to_owned)
         });

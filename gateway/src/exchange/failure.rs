@@ -22,7 +22,7 @@ pub enum Then {
     /// Ask [`Exchange::next_attempt`] again.
     Again,
     /// The client gets this.
-    Reply(Reply),
+    Reply(Box<Reply>),
     /// The client gets what the target answered.
     PassOn,
     /// The client has the beginning of an answer, or is gone: break off, so that nobody takes half for the whole.
@@ -65,7 +65,7 @@ impl Exchange {
                     self.told.because(Because::Fault(fault));
                     return Then::BreakOff;
                 }
-                Then::Reply(self.reply(Because::Fault(fault), None))
+                Then::Reply(self.reply(Because::Fault(fault), None).into())
             }
         }
     }
@@ -78,7 +78,7 @@ impl Exchange {
             return Then::BreakOff;
         }
         self.core.telemetry.malformed(denial.slug());
-        Then::Reply(self.reply(denial.into(), None))
+        Then::Reply(self.reply(denial.into(), None).into())
     }
 
     /// The attempt under way broke.
@@ -174,7 +174,7 @@ impl Exchange {
                 self.calls.given = true;
                 let reply = self.to_client(|to| Reply::fixed(answer, to));
                 self.told.local(reply.status);
-                Then::Reply(reply)
+                Then::Reply(reply.into())
             }
             Some(FallbackAnswer::Target(_)) => {
                 self.told.fell_back(ending);
@@ -187,7 +187,7 @@ impl Exchange {
                     self.told.fell_back(ending);
                     self.calls.given = true;
                     self.told.local(reply.status);
-                    Then::Reply(reply)
+                    Then::Reply(reply.into())
                 }
                 None => self.give_up(ending),
             },
@@ -198,12 +198,12 @@ impl Exchange {
     fn give_up(&mut self, ending: Ending) -> Then {
         let wait = self.told.retry_after.take();
         match ending {
-            Ending::Denied(denial) => Then::Reply(self.reply(Because::Denial(denial), wait)),
+            Ending::Denied(denial) => Then::Reply(self.reply(Because::Denial(denial), wait).into()),
             Ending::Failed(Fault::ClientGone) => {
                 self.told.because(Because::Fault(Fault::ClientGone));
                 Then::BreakOff
             }
-            Ending::Failed(fault) => Then::Reply(self.reply(Because::Fault(fault), wait)),
+            Ending::Failed(fault) => Then::Reply(self.reply(Because::Fault(fault), wait).into()),
             Ending::Status(_) => Then::PassOn,
         }
     }

@@ -242,7 +242,7 @@ impl Conn {
 
     /// Takes a connection that an engine gave back.
     #[must_use]
-    pub fn returned(mut self: Box<Self>) -> Self {
+    pub fn returned(mut self) -> Self {
         self.loan = None;
         Self { inner: self.inner.take(), loan: None }
     }

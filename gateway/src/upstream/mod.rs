@@ -45,14 +45,14 @@ pub struct Upstream {
     pub outliers: Outliers,
     /// How long calls usually take.
     pub usual: Percentile,
-    pub(self) shape: Shape,
+    shape: Shape,
     endpoints: ArcSwap<Endpoints>,
     tasks: Mutex<Vec<AbortHandle>>,
     print: u64,
 }
 
 /// What of a target shapes its connections.
-pub(self) struct Shape {
+struct Shape {
     pub protocol: Protocol,
     pub material: Option<Material>,
     pub balance: policies::balance::Settings,
@@ -230,7 +230,7 @@ fn own_port(scheme: Scheme) -> u16 {
 }
 
 /// Does this target speak TLS?
-pub(self) fn speaks_tls(target: &Target) -> bool {
+fn speaks_tls(target: &Target) -> bool {
     match &target.whereabouts {
         Whereabouts::Endpoints(urls) => urls.iter().any(|url| url.scheme == Scheme::Https),
         Whereabouts::Dns(_) | Whereabouts::Kubernetes(_) => target.tls.is_some(),
