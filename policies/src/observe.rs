@@ -244,7 +244,7 @@ mod tests {
 
     fn record() -> Record {
         Record {
-            at: Duration::from_millis(1795262400_123),
+            at: Duration::from_millis(1_795_262_400_123),
             took: Duration::from_micros(1500),
             first_byte: None,
             generation: 7,
