@@ -137,7 +137,7 @@ impl Gateway {
         let upstreams = Arc::new(Upstreams::new(
             house.handle().clone(),
             roots,
-            &ResolverSettings { servers: Vec::new() },
+            &ResolverSettings { servers: settings.resolvers.clone() },
         ));
         let planned = Arc::new(std::sync::OnceLock::<Arc<ArcSwap<Planned>>>::new());
         let plans = Arc::new(Plans::load(settings, living, {

@@ -83,6 +83,9 @@ pub struct Settings {
     /// Where the access log goes: `stdout`, `off` or a file.
     #[arg(long, env = "BANYAN_ACCESS_LOG", default_value = "stdout", value_name = "WHERE")]
     pub access_log: AccessLog,
+    /// DNS servers, instead of the system's: `10.0.0.2:53`.
+    #[arg(long, env = "BANYAN_RESOLVERS", value_delimiter = ',', value_name = "ADDRESS")]
+    pub resolvers: Vec<SocketAddr>,
     /// Certificate authorities for https targets that name none, and for key servers. Default: the system's.
     #[arg(long, env = "BANYAN_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
@@ -168,6 +171,7 @@ impl Settings {
             redis: None,
             otlp: None,
             access_log: AccessLog::Off,
+            resolvers: Vec::new(),
             ca_file: None,
         }
     }

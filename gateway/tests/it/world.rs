@@ -122,6 +122,11 @@ impl Client {
         Self { stream: BufReader::new(stream) }
     }
 
+    /// A connection, if somebody listens.
+    pub fn to_if(at: SocketAddr) -> Option<Self> {
+        TcpStream::connect(at).ok().map(|stream| Self { stream: BufReader::new(stream) })
+    }
+
     pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
         // A server that has said no may have closed already; what it said is still there to be read.
         let _ = self.stream.get_mut().write_all(bytes.as_ref());

@@ -85,9 +85,13 @@ impl EndpointState {
         self.failed.store(true, Ordering::Relaxed);
     }
 
-    /// Its health probe passes. If it failed before, the endpoint starts slowly.
+    /// Its health probe passes. If it failed before, the endpoint starts slowly; and what calls had to say about it while it
+    /// was failing is over with that.
     pub fn probe_passed(&self, now: Tick) {
         if self.failed.swap(false, Ordering::Relaxed) {
+            if self.is_ejected(now) {
+                self.ejected_until.store(now.as_nanos(), Ordering::Relaxed);
+            }
             self.come_up(now);
         }
     }
