@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use policies::describe::diff;
 use policies::document::{Document, Secret, Source};
 use policies::plan::{Materials, Plan, wanted};
-use policies::state::{Living, print};
+use policies::state::{Living, stable_hash};
 
 use crate::settings::Settings;
 use crate::sources;
@@ -41,6 +41,8 @@ struct Story {
     document: Document,
     /// Of everything that was read for the last try, good or bad.
     seen: u64,
+    /// What the last document that could be read refers to.
+    wanted: Vec<Secret>,
     history: Vec<Generation>,
     last_failure: Option<Failure>,
     failures: u64,
@@ -79,10 +81,9 @@ pub struct LoadError(pub String);
 
 /// Sources that are not the document of any plan yet.
 struct Read {
-    sources: Vec<Source>,
+    sources: Result<Vec<Source>, String>,
     materials: Vec<(Secret, Vec<u8>)>,
     document: Result<Document, String>,
-    print: u64,
 }
 
 impl Plans {
@@ -90,17 +91,17 @@ impl Plans {
     pub fn load(settings: &Settings, living: Arc<Living>, prepare: Prepare) -> Result<Self, LoadError> {
         let kept = settings.state.as_deref().map(history::read).unwrap_or_default();
         let first = kept.last().map_or(1, |last| last.number + 1);
-        let read = read(&settings.policies);
+        let read = of(sources::read(&settings.policies).map_err(|error| error.to_string()));
         let made = make(&read, &living, first).and_then(|(document, plan)| {
             let apply = prepare(&plan).map_err(|problems| problems.join("\n"))?;
-            Ok((document, plan, apply, read.sources.clone(), "read at the start".to_owned()))
+            Ok((document, plan, apply, read.text(), "read at the start".to_owned()))
         });
         let (made, failure) = match made {
             Ok(made) => (made, None),
             Err(problems) => {
                 let Some(last) = kept.last() else { return Err(LoadError(problems)) };
                 log::error!(target: "banyan", "the document is refused:\n{problems}");
-                let read = of_sources(last.sources.clone());
+                let read = of(Ok(last.sources.clone()));
                 let (document, plan) = make(&read, &living, first).map_err(LoadError)?;
                 let apply = prepare(&plan).map_err(|problems| LoadError(problems.join("\n")))?;
                 let words = format!("generation {} again: the document is refused", last.number);
@@ -111,9 +112,10 @@ impl Plans {
         let (document, plan, apply, sources, words) = made;
         let mut history = kept;
         history.push(Generation::new(first, words, sources));
+        let wanted = read.wanted();
+        let seen = print_of(&read.sources, &wanted);
         let failures = u64::from(failure.is_some());
-        let story =
-            Story { document, seen: read.print, history, last_failure: failure, failures, pinned: false };
+        let story = Story { document, seen, wanted, history, last_failure: failure, failures, pinned: false };
         let plans = Self {
             path: settings.policies.clone(),
             state: settings.state.clone(),
@@ -162,11 +164,14 @@ impl Plans {
     /// Looks at the files, and puts what they say in force if they changed and are good.
     pub fn refresh(&self) {
         let mut story = self.story();
-        let read = read(&self.path);
-        if read.print == story.seen {
+        // Looked at each second: nothing is parsed unless a byte has changed.
+        let raw = sources::read(&self.path).map_err(|error| error.to_string());
+        if print_of(&raw, &story.wanted) == story.seen {
             return;
         }
-        story.seen = read.print;
+        let read = of(raw);
+        story.wanted = read.wanted();
+        story.seen = print_of(&read.sources, &story.wanted);
         let number = self.current.load().generation + 1;
         match self.put(&mut story, &read, number, |words| words) {
             Ok(()) => {}
@@ -190,7 +195,7 @@ impl Plans {
                 None => "there is no earlier generation".into(),
             }));
         };
-        let read = of_sources(found.sources.clone());
+        let read = of(Ok(found.sources.clone()));
         let number = now + 1;
         self.put(&mut story, &read, number, |_| format!("rolled back to generation {}", found.number))
             .map_err(LoadError)?;
@@ -216,7 +221,7 @@ impl Plans {
         apply();
         self.current.store(plan);
         log::info!(target: "banyan", "generation {number} is in force: {words}");
-        story.history.push(Generation::new(number, words, read.sources.clone()));
+        story.history.push(Generation::new(number, words, read.text()));
         story.document = document;
         story.last_failure = None;
         story.pinned = false;
@@ -245,22 +250,32 @@ impl Failure {
     }
 }
 
-fn read(path: &std::path::Path) -> Read {
-    match sources::read(path) {
-        Ok(sources) => of_sources(sources),
-        Err(error) => {
-            let error = error.to_string();
-            let print = print(&error);
-            Read { sources: Vec::new(), materials: Vec::new(), document: Err(error), print }
-        }
+fn of(sources: Result<Vec<Source>, String>) -> Read {
+    let document = match &sources {
+        Ok(sources) => Document::load(sources).map_err(|error| error.to_string()),
+        Err(problem) => Err(problem.clone()),
+    };
+    let materials = document.as_ref().map(fetched).unwrap_or_default();
+    Read { sources, materials, document }
+}
+
+impl Read {
+    fn wanted(&self) -> Vec<Secret> {
+        self.document.as_ref().map(wanted).unwrap_or_default()
+    }
+
+    fn text(&self) -> Vec<Source> {
+        self.sources.clone().unwrap_or_default()
     }
 }
 
-fn of_sources(sources: Vec<Source>) -> Read {
-    let document = Document::load(&sources).map_err(|error| error.to_string());
-    let materials = document.as_ref().map(fetched).unwrap_or_default();
-    let print = print(&(&sources, &materials));
-    Read { sources, materials, document, print }
+/// A print of what stands in the files, and in those they refer to.
+fn print_of(sources: &Result<Vec<Source>, String>, wanted: &[Secret]) -> u64 {
+    let text = sources
+        .as_ref()
+        .map(|sources| sources.iter().map(|source| (&source.name, &source.text)).collect::<Vec<_>>());
+    let contents: Vec<_> = wanted.iter().map(fetch).collect();
+    stable_hash(&(text, contents))
 }
 
 /// Everything a document refers to, as far as it can be read.

@@ -54,6 +54,10 @@ impl Cuts {
         self.nodes.borrow().contains(&node.id)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.borrow().is_empty()
+    }
+
     fn cut(&self, node: &Node) {
         self.nodes.borrow_mut().insert(node.id);
     }

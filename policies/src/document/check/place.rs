@@ -37,6 +37,8 @@ impl<'a> Place<'a> {
     pub(super) fn item(self, n: usize) -> Self {
         let Some(node) = self.node else { return self };
         let item = match &node.value {
+            // Where nothing was left out, and nowhere else does it matter how many there are, the n-th is the n-th.
+            Value::List(items) if self.cuts.is_empty() => items.get(n),
             Value::List(items) => items.iter().filter(|item| !self.cuts.has(item)).nth(n),
             Value::Map(_) | Value::Scalar { .. } => Some(node),
         };
