@@ -4,14 +4,15 @@ CARGO ?= cargo
 SECONDS_PER_FUZZ ?= 60
 FUZZ_TARGETS := document guard path jwt trace
 
-.PHONY: help demo check test loom bench fuzz golden docs needs
+.PHONY: help demo check test loom bench bench-peers fuzz golden docs needs
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-demo: needs ## what stands today: a document checked, and compared with another one
+demo: needs ## what stands today: a document checked, compared, and a request explained
 	$(CARGO) run -q --locked -p banyan-gateway -- check policies/examples/strangler.yaml
 	$(CARGO) run -q --locked -p banyan-gateway -- diff policies/examples/five-percent.yaml policies/examples/strangler.yaml
+	$(CARGO) run -q --locked -p banyan-gateway -- explain GET http://shop.example/orders/42 --policies policies/examples/strangler.yaml
 
 check: needs ## format, lints, the house's rules
 	$(CARGO) fmt --all --check
@@ -27,6 +28,10 @@ loom: ## every interleaving of the shared atomics
 
 bench: needs ## what a decision costs
 	$(CARGO) bench --locked -p banyan-policies
+
+bench-peers: needs ## what a request costs beside nginx, HAProxy and Envoy
+	$(CARGO) build --release --locked -p banyan-gateway
+	python3 bench/peers.py
 
 fuzz: needs ## each fuzz target for SECONDS_PER_FUZZ seconds
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz

@@ -12,6 +12,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
+use policies::plan::{Action, Plan};
 use policies::state::{Living, Room, SharedRoom};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -48,9 +49,14 @@ pub struct Exit {
 }
 
 impl Exit {
+    /// Says that it will be taken: readiness is no more, and everything else goes on.
+    pub fn announce(&self) {
+        self.told.send_replace(Phase::Draining);
+    }
+
     /// Takes nothing new. A second time changes nothing.
     pub fn drain(&self) {
-        self.told.send_replace(Phase::Draining);
+        self.announce();
         // A socket that nobody accepts from must not stay open.
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
         for phase in &self.phases {
@@ -153,6 +159,7 @@ impl Gateway {
                     upstreams.apply(&plan, prepared);
                     keys.apply(&plan);
                     store.warn_of_unmet(&plan);
+                    warn_of_undone(&plan);
                     let next = Planned::new(
                         plan,
                         |target| upstreams.of(target),
@@ -335,6 +342,20 @@ fn watcher(
     })
 }
 
+/// Says what the document asks for and this gateway does not do.
+fn warn_of_undone(plan: &Plan) {
+    for route in &plan.edge.routes {
+        if route.hedge.is_some() {
+            log::warn!(target: "banyan", "route {}: `hedge` is done by the sidecar only; requests are sent once", route.name);
+        }
+        if let Action::Migrate(migration) = &route.action
+            && migration.written.shadow.is_some()
+        {
+            log::warn!(target: "banyan", "route {}: `shadow` is not done yet; the share moves without comparing", route.name);
+        }
+    }
+}
+
 /// Offers the listening sockets to the process after us, and leaves when it has them.
 fn hand_on(path: PathBuf, exit: Arc<Exit>) -> std::io::Result<()> {
     let thread = std::thread::Builder::new().name("banyan-hand-on".into());
@@ -456,6 +477,7 @@ pub fn run(settings: &Settings) -> Result<(), StartError> {
         Ok::<_, std::io::Error>(())
     })?;
     log::info!(target: "banyan", "draining");
+    gateway.exit.announce();
     // Load balancers see that it is not ready before it takes nothing new.
     std::thread::sleep(settings.drain_notice.0);
     gateway.stop();

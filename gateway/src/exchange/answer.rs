@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::response::Parts;
-use http::{HeaderName, Method, StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use policies::admit::{Because, COOKIE, Moved, Stick};
 use policies::balance::Outcome;
 use policies::guard::{AnswerBody, Asked as GuardAsked, BodyMeter, Ended, inspect_answer};
@@ -208,10 +208,5 @@ impl Exchange {
             self.keep_now();
         }
         Ok(())
-    }
-
-    /// Does the client get no body whatever the fields say?
-    pub fn is_head(&self) -> bool {
-        self.asked.as_ref().is_some_and(|asked| asked.method == Method::HEAD)
     }
 }

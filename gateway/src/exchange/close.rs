@@ -125,7 +125,9 @@ impl Exchange {
 
     fn record(&self) -> Record {
         let (told, asked, permit) = (&self.told, self.asked.as_ref(), self.permit.as_ref());
-        let named = |name: Option<&str>| name.unwrap_or_default().to_owned();
+        // Metrics need no text, and text is what costs.
+        let told_in_words = self.core.telemetry.wants_lines() || self.is_recorded();
+        let named = |name: Option<&str>| name.filter(|_| told_in_words).unwrap_or_default().to_owned();
         let caller = permit.map(policies::admit::Permit::caller).and_then(|caller| {
             let subject = caller.claims.as_ref().and_then(|claims| claims.subject.as_deref());
             subject.or(caller.key.as_ref().map(|key| key.name.as_ref())).map(str::to_owned)
@@ -135,7 +137,7 @@ impl Exchange {
             took: self.tick().since(self.began.tick),
             first_byte: told.first_byte,
             generation: self.planned.plan.generation,
-            request_id: self.request_id().as_str().to_owned(),
+            request_id: named(Some(self.request_id().as_str())),
             client: asked.map(|asked| asked.client).or(self.facts.as_ref().map(|facts| facts.peer.address)),
             method: asked.map_or(http::Method::GET, |asked| asked.method.clone()),
             host: named(asked.map(super::Asked::host)),
@@ -144,7 +146,7 @@ impl Exchange {
             secure: self.facts.as_ref().map_or(Secure::Plain, |facts| facts.peer.secure),
             route: named(told.route.as_ref().map(|route| &*route.name)),
             target: named(told.target.as_ref().map(|target| target.name.as_str())),
-            endpoint: told.endpoint.clone(),
+            endpoint: named(Some(&told.endpoint)),
             status: told.status.map(|status| status.as_u16()),
             slug: told.because.map(Because::slug),
             observed: told.observed.iter().map(|observed| observed.because.slug()).collect(),
@@ -156,7 +158,7 @@ impl Exchange {
             caller,
             priority: permit.map(policies::admit::Permit::priority),
             trace: asked.map(|asked| (asked.trace.context.trace_id.get(), asked.trace.context.span_id.get())),
-            user_agent: asked.and_then(|asked| {
+            user_agent: asked.filter(|_| told_in_words).and_then(|asked| {
                 Some(String::from_utf8_lossy(asked.user_agent.as_ref()?.as_bytes()).into_owned())
             }),
         }

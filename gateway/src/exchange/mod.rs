@@ -35,7 +35,7 @@ use policies::reply::{Reply, Speaks};
 use policies::resilience::repeat::IdempotencyKey;
 use policies::time::{Now, Tick};
 use policies::trace;
-use policies::verdict::Blame;
+use policies::verdict::Fault;
 
 pub use self::answer::Part;
 pub use self::attempt::Attempt;
@@ -132,23 +132,6 @@ impl Exchange {
         }
     }
 
-    /// The plan this request began with.
-    pub fn planned(&self) -> &Arc<Planned> {
-        &self.planned
-    }
-
-    /// Does the client want to change the protocol, and may it?
-    pub fn upgrade(&self) -> Option<Upgrade> {
-        self.asked.as_ref().and_then(|asked| asked.upgrade)
-    }
-
-    /// How large a body may be kept for a second attempt; nothing if there will be none.
-    pub fn replay_bytes_max(&self) -> Option<u64> {
-        let route = self.permit.as_ref()?.route();
-        let wanted = route.retry.is_some() || route.fallback.is_some();
-        wanted.then(|| route.retry.as_ref().map_or(64 * 1024, |retry| retry.settings.replay_body_max))
-    }
-
     fn request_id(&self) -> RequestId {
         self.asked
             .as_ref()
@@ -170,17 +153,10 @@ impl Exchange {
         retry_after: Option<std::time::Duration>,
     ) -> Reply {
         self.told.because(because);
-        if because.row().blame == Blame::Us {
-            log::warn!(target: "banyan", "request {} ends with {}", self.request_id(), because.slug());
+        if because == policies::admit::Because::Fault(Fault::Internal) {
+            log::error!(target: "banyan", "request {} ends with {}", self.request_id(), because.slug());
         }
-        let method = self.asked.as_ref().map_or(Method::GET, |asked| asked.method.clone());
-        let speaks = self.asked.as_ref().map_or(Speaks::Http, |asked| asked.speaks);
-        let request_id = self.request_id();
-        Reply::because(
-            because,
-            retry_after,
-            policies::reply::Listener { method: &method, speaks, request_id: &request_id },
-        )
+        self.to_client(|to| Reply::because(because, retry_after, to))
     }
 }
 

@@ -237,11 +237,13 @@ impl Exchange {
         }
     }
 
-    pub(super) fn to_client(&self, make: impl FnOnce(Listener<'_>) -> Reply) -> Reply {
+    pub(super) fn to_client(&mut self, make: impl FnOnce(Listener<'_>) -> Reply) -> Reply {
         let method = self.asked.as_ref().map_or(http::Method::GET, |asked| asked.method.clone());
         let speaks = self.asked.as_ref().map_or(Speaks::Http, |asked| asked.speaks);
         let request_id = self.request_id();
-        make(Listener { method: &method, speaks, request_id: &request_id })
+        let reply = make(Listener { method: &method, speaks, request_id: &request_id });
+        self.told.bytes_out += reply.body.len() as u64;
+        reply
     }
 
     /// A web page that may call the route may read its refusals, too.

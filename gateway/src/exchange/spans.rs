@@ -12,7 +12,7 @@ use super::attempt::Current;
 use crate::telemetry::{Kind, Span};
 
 impl Exchange {
-    fn is_recorded(&self) -> bool {
+    pub(super) fn is_recorded(&self) -> bool {
         let sampled = self.asked.as_ref().is_some_and(|asked| asked.trace.context.sampling.records());
         sampled && self.core.telemetry.wants_spans()
     }

@@ -53,6 +53,11 @@ impl AccessLog {
         Ok(Self { records: Some(records), dropped, reopen })
     }
 
+    /// Does anybody read it?
+    pub fn is_wanted(&self) -> bool {
+        self.records.is_some()
+    }
+
     /// Tells of a request, if there is room.
     pub fn tell(&self, record: Record) {
         let Some(records) = &self.records else { return };

@@ -92,6 +92,11 @@ impl Worker {
         self.telemetry.metrics.attempt(self.number, cells, outcome);
     }
 
+    /// Does anybody read lines?
+    pub fn wants_lines(&self) -> bool {
+        self.telemetry.log.is_wanted()
+    }
+
     /// Are spans wanted at all?
     pub fn wants_spans(&self) -> bool {
         self.telemetry.traces.are_wanted()
