@@ -174,6 +174,10 @@ impl ProxyHttp for Front {
             session.set_keepalive(None);
         }
         let next = if session.req_header().version == Version::HTTP_2 { Next::Http2 } else { Next::Http1 };
+        if next == Next::Http1 {
+            // RFC 9110 §2.5: a proxy speaks its own version, not the one it was answered in.
+            answer.set_version(session.req_header().version);
+        }
         context.exchange.dress_answer(&mut Answer(answer), &session.req_header().headers, next);
         Ok(())
     }

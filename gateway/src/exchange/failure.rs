@@ -172,7 +172,7 @@ impl Exchange {
             Some(FallbackAnswer::Fixed(answer)) => {
                 self.told.fell_back(ending);
                 self.calls.given = true;
-                let reply = self.to_client(|to| Reply::fixed(answer, to));
+                let reply = self.addressed(|to| Reply::fixed(answer, to));
                 self.told.local(reply.status);
                 Then::Reply(reply.into())
             }

@@ -156,7 +156,7 @@ impl Exchange {
         if because == policies::admit::Because::Fault(Fault::Internal) {
             log::error!(target: "banyan", "request {} ends with {}", self.request_id(), because.slug());
         }
-        self.to_client(|to| Reply::because(because, retry_after, to))
+        self.addressed(|to| Reply::because(because, retry_after, to))
     }
 }
 

@@ -138,14 +138,14 @@ impl Exchange {
                 self.told.route(&answer.route);
                 self.told.local(answer.status);
                 self.speak(Some(&answer.route), head);
-                let reply = self.to_client(|to| Reply::local(&answer, to));
+                let reply = self.addressed(|to| Reply::local(&answer, to));
                 Opening::Reply(self.vouched(reply, &answer.route, head), Connection::Keep)
             }
             Verdict::Refuse(refusal) => {
                 self.told.because(refusal.because);
                 self.told.observed(&refusal.observed);
                 self.speak(refusal.route.as_deref(), head);
-                let reply = self.to_client(|to| Reply::refusal(&refusal, to));
+                let reply = self.addressed(|to| Reply::refusal(&refusal, to));
                 match &refusal.route {
                     Some(route) => {
                         self.told.route(route);
@@ -237,7 +237,7 @@ impl Exchange {
         }
     }
 
-    pub(super) fn to_client(&mut self, make: impl FnOnce(Listener<'_>) -> Reply) -> Reply {
+    pub(super) fn addressed(&mut self, make: impl FnOnce(Listener<'_>) -> Reply) -> Reply {
         let method = self.asked.as_ref().map_or(http::Method::GET, |asked| asked.method.clone());
         let speaks = self.asked.as_ref().map_or(Speaks::Http, |asked| asked.speaks);
         let request_id = self.request_id();

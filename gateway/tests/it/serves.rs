@@ -56,6 +56,13 @@ fn bodies_pass_both_ways_whatever_their_framing() {
     assert!(world.send(chunked).body.starts_with("web got 7\n"));
     assert_eq!(world.get("/chunked").body, "hello");
     assert_eq!(world.get("/big/1000000").body.len(), 1_000_000);
+    for old in ["/raw/HTTP/1.0_200_OK~~hello", "/raw/HTTP/1.0_200_OK~Content-Length:_5~~hello"] {
+        let mut client = world.connect();
+        for _ in 0..2 {
+            let answer = client.send(&format!("GET {old} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            assert_eq!((answer.version.as_str(), answer.body.as_str()), ("HTTP/1.1", "hello"), "{old}");
+        }
+    }
     let head = world.send("HEAD /echo HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!((head.status, head.body.as_str()), (200, ""));
 }

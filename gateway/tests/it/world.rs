@@ -99,6 +99,7 @@ pub struct Client {
 #[derive(Debug, Default)]
 pub struct Answer {
     pub status: u16,
+    pub version: String,
     pub headers: HashMap<String, String>,
     pub body: String,
 }
@@ -144,6 +145,7 @@ impl Client {
         if self.stream.read_line(&mut line).unwrap_or(0) == 0 {
             return answer;
         }
+        answer.version = line.split(' ').next().unwrap_or_default().to_owned();
         answer.status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
         loop {
             let mut line = String::new();
