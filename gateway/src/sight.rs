@@ -156,6 +156,9 @@ impl Gauges for Sight {
                 }
             }
         }
+        if let Some(answers) = self.store.status().answers() {
+            out(&observe::STORE_UP, &[], f64::from(u8::from(answers)));
+        }
         self.endpoints(out);
         for (name, expires) in self.certificates.iter().flat_map(|certificates| certificates.expiries()) {
             out(&observe::CERTIFICATE_EXPIRY, &[&name], expires as f64);

@@ -83,6 +83,17 @@ pub enum Reach {
     Down(String),
 }
 
+impl Status {
+    /// Does the store answer? Nothing, if there is none.
+    pub fn answers(&self) -> Option<bool> {
+        match self.reach {
+            Reach::Absent => None,
+            Reach::Answers => Some(true),
+            Reach::Connecting | Reach::Down(_) => Some(false),
+        }
+    }
+}
+
 /// What is counted, by the task alone but for `dropped`.
 #[derive(Debug)]
 struct Facts {
