@@ -12,6 +12,7 @@ mod decides;
 mod doors;
 mod reloads;
 mod serves;
+mod shared;
 mod strict;
 mod tls;
 mod upstreams;
