@@ -3,30 +3,34 @@
 //! Read [`Gateway::start`]. One worker is one thread with a single-threaded runtime, listening sockets and connection pools
 //! of its own. The house does what no request waits for: names, health, keys, the store, the admin pages.
 
+mod exit;
+mod run;
+mod worker;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use policies::plan::{Action, Plan};
 use policies::state::{Living, Room, SharedRoom};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
-use tokio_util::task::TaskTracker;
+
+pub use exit::Exit;
+pub use run::run;
+use worker::{Shared, work};
 
 use crate::admin::{Admin, Gate, Hooks};
-use crate::connection::{Engine, Serving, serve};
-use crate::exchange::{Core, LastGood, Planned};
+use crate::exchange::Planned;
 use crate::keys::Keys;
 use crate::listen::{
-    Accepting, BindError, Certificates, CertsError, Counters, Limits, Permits, Phase, Socket, Sockets,
-    Speaks, take_over,
+    Accepting, BindError, Certificates, CertsError, Counters, Limits, Permits, Phase, Sockets, Speaks,
+    take_over,
 };
-use crate::proxy::Front;
 use crate::reload::{LoadError, Plans, Watcher};
 use crate::settings::{ListenAt, Settings};
 use crate::sight::Sight;
@@ -39,42 +43,6 @@ const TRIES_MAX: usize = 16;
 
 /// How long the last lines and spans may take to leave.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
-
-/// The way out, for whoever may point to it: a signal, the admin pages, the next process.
-pub struct Exit {
-    phases: Vec<watch::Sender<Phase>>,
-    told: watch::Sender<Phase>,
-    /// Copies of the listening sockets, for the process after us.
-    sockets: Mutex<Option<Sockets>>,
-}
-
-impl Exit {
-    /// Says that it will be taken: readiness is no more, and everything else goes on.
-    pub fn announce(&self) {
-        self.told.send_replace(Phase::Draining);
-    }
-
-    /// Takes nothing new. A second time changes nothing.
-    pub fn drain(&self) {
-        self.announce();
-        // A socket that nobody accepts from must not stay open.
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).take();
-        for phase in &self.phases {
-            phase.send_replace(Phase::Draining);
-        }
-    }
-
-    /// Does it take requests?
-    pub fn is_open(&self) -> bool {
-        *self.told.borrow() == Phase::Serving
-    }
-
-    /// Waits until somebody has pointed to it.
-    pub async fn taken(&self) {
-        // An error means that the gateway is gone, which is as good.
-        let _ = self.told.subscribe().wait_for(|phase| *phase == Phase::Draining).await;
-    }
-}
 
 /// A gateway that runs.
 pub struct Gateway {
@@ -111,20 +79,6 @@ pub enum StartError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
-}
-
-/// What all workers share.
-struct Shared {
-    plans: Arc<ArcSwap<Planned>>,
-    keys: Arc<Keys>,
-    store: Arc<Store>,
-    last_good: Arc<LastGood>,
-    certificates: Option<Arc<Certificates>>,
-    telemetry: Arc<Telemetry>,
-    accepting: Arc<Accepting>,
-    conf: Arc<ServerConf>,
-    limits: Limits,
-    drain_limit: Duration,
 }
 
 impl Gateway {
@@ -400,87 +354,4 @@ fn admin(
     let gate = Gate { hosts: settings.admin_hosts.clone(), token };
     house.spawn(Arc::new(Admin { gate, hooks }).serve(listener));
     Ok(at)
-}
-
-/// One worker, from its first connection to its last.
-fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: &watch::Receiver<Phase>) {
-    let runtime = match Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return log::error!(target: "banyan", "worker {number} cannot begin: {error}"),
-    };
-    runtime.block_on(async {
-        let core = Arc::new(Core {
-            plans: shared.plans.clone(),
-            keys: shared.keys.clone(),
-            store: shared.store.clone(),
-            last_good: shared.last_good.clone(),
-            certificates: shared.certificates.clone(),
-            phase: phase.clone(),
-            telemetry: shared.telemetry.worker(number),
-        });
-        let (going, shutdown) = watch::channel(false);
-        let engine = Engine::new(http_proxy(&shared.conf, Front::new(core.clone())));
-        let serving = Arc::new(Serving {
-            core,
-            engine: Arc::new(engine),
-            limits: shared.limits,
-            phase: phase.clone(),
-            shutdown,
-        });
-        let open = TaskTracker::new();
-        let accepts: Vec<_> = sockets
-            .into_iter()
-            .map(|socket| {
-                let (serving, open) = (serving.clone(), open.clone());
-                let each = move |conn| open.track_future(serve(serving.clone(), conn));
-                tokio::spawn(crate::listen::run(socket, shared.accepting.clone(), phase.clone(), each))
-            })
-            .collect();
-        for accept in accepts {
-            if let Ok(Err(error)) = accept.await {
-                log::error!(target: "banyan", "worker {number} cannot listen: {error}");
-            }
-        }
-        going.send_replace(true);
-        open.close();
-        if tokio::time::timeout(shared.drain_limit, open.wait()).await.is_err() {
-            log::warn!(target: "banyan", "worker {number} ends with {} connections open", open.len());
-        }
-    });
-}
-
-/// Runs a gateway until it is told to end.
-pub fn run(settings: &Settings) -> Result<(), StartError> {
-    crate::telemetry::process_log::install();
-    let gateway = Gateway::start(settings)?;
-    log::info!(target: "banyan", "admin pages on http://{}", gateway.admin());
-    for (at, speaks) in gateway.places() {
-        log::info!(target: "banyan", "listening on {at} ({})", if *speaks == Speaks::Tls { "TLS" } else { "plain" });
-    }
-    let signals = Builder::new_current_thread().enable_all().build()?;
-    signals.block_on(async {
-        use tokio::signal::unix::{SignalKind, signal};
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let mut hang_up = signal(SignalKind::hangup())?;
-        loop {
-            tokio::select! {
-                _ = term.recv() => return Ok(()),
-                _ = int.recv() => return Ok(()),
-                () = gateway.exit.taken() => return Ok(()),
-                _ = hang_up.recv() => {
-                    gateway.telemetry.reopen();
-                    gateway.plans.refresh();
-                }
-            }
-        }
-        #[allow(unreachable_code, reason = "says what the block yields")]
-        Ok::<_, std::io::Error>(())
-    })?;
-    log::info!(target: "banyan", "draining");
-    gateway.exit.announce();
-    // Load balancers see that it is not ready before it takes nothing new.
-    std::thread::sleep(settings.drain_notice.0);
-    gateway.stop();
-    log::info!(target: "banyan", "every request has ended");
-    Ok(())
 }
