@@ -1,5 +1,6 @@
 //! Stories: a gateway, services, clients, over real sockets on loopback. All in one program, in parallel.
 #![allow(
+    clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
     clippy::cast_possible_truncation,
