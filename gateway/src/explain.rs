@@ -12,11 +12,13 @@ use policies::admit::{Ask, Moved, Verdict, admit};
 use policies::describe::effective;
 use policies::document::{Document, Secret};
 use policies::guard::{Wire, inspect};
+use policies::headers::hop::{self, Framing, Next, Onward};
 use policies::headers::{Carried, Forwarding, client_address};
 use policies::identity::Asked;
 use policies::plan::{Materials, Plan};
 use policies::request::{Incoming, Peer, Secure};
 use policies::state::{Living, Room};
+use policies::verdict::Denial;
 use policies::why::Notes;
 
 /// A request that is asked about.
@@ -87,6 +89,11 @@ pub fn explain(
     };
     let verdict = admit(&plan, &plan.edge, &ask, &mut notes);
     listen(&mut told, &notes);
+    if let (Verdict::Permit(_), Err(denial)) = (&verdict, goes_out(&head.headers)) {
+        // What is stripped on the way out may not be named by the client; the data path finds that out last.
+        let _ = writeln!(told, "refused: {} {} ({})", denial.row().status, denial.slug(), denial.row().says);
+        return Ok(told);
+    }
     let route = conclude(&mut told, &verdict);
     if let Some(route) = route {
         let _ = writeln!(told, "\nthe settings of route {route}:");
@@ -123,6 +130,12 @@ fn assume(
     let value = http::HeaderValue::from_str(&format!("Bearer {token}")).map_err(|error| error.to_string())?;
     headers.insert(header::AUTHORIZATION, value);
     Ok(())
+}
+
+/// Can the fields of this request be stripped for the next hop?
+fn goes_out(headers: &HeaderMap) -> Result<(), Denial> {
+    let onward = Onward { framing: Framing::ByField, next: Next::Http1, upgrade: None };
+    hop::request(&mut headers.clone(), onward)
 }
 
 fn listen(told: &mut String, notes: &Notes) {

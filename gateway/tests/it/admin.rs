@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gateway::settings::AccessLog;
 
-use crate::world::{Answer, Client, World, eventually, file, service, world, world_with};
+use crate::world::{Answer, Client, World, aside, eventually, file, service, world, world_with};
 
 const DOCUMENT: &str = "version: 1\nroutes: [{ name: all, path: /**, answer: { status: 200, body: one } }]\n";
 
@@ -112,7 +112,7 @@ fn spans_reach_the_collector_and_a_dead_one_costs_nothing() {
     eventually("the spans have arrived", || collector.hits() > 0);
     assert!(collector.last_head().starts_with("POST /v1/traces HTTP/1.1"), "{}", collector.last_head());
     let dead = {
-        let gone = service("gone");
+        let gone = aside("gone");
         gone.url()
     };
     let world = world_with(&document, |settings| settings.otlp = Some(dead));
@@ -126,7 +126,7 @@ fn spans_reach_the_collector_and_a_dead_one_costs_nothing() {
 
 #[test]
 fn keys_that_cannot_be_had_are_503_and_a_bad_token_is_401() {
-    let issuer = service("issuer");
+    let issuer = aside("issuer");
     let at = issuer.at;
     drop(issuer);
     let world = world(&format!(
@@ -160,4 +160,53 @@ fn a_flood_is_answered_while_nobody_reads_the_log() {
     assert_eq!(served.load(Ordering::Relaxed), 6000);
     assert!(!page(&world, "/metrics").body.contains("banyan_access_log_dropped_total 0"));
     drop((reader, writer));
+}
+
+#[test]
+fn explaining_says_what_the_data_path_does() {
+    let web = service("web");
+    let world = world(&format!(
+        "version: 1\ntargets: {{ web: {{ url: {} }} }}\nidentities: {{ keys: {{ api_keys: {{ me: {{ sha256: {} }} }} }} }}\nroutes:\n  \
+         - {{ name: all, path: /**, to: web }}\n  - {{ name: reads, path: /reads/**, method: GET, to: web }}\n  \
+         - {{ name: closed, path: /closed/**, to: web, require: {{ api_key: keys }} }}\n  \
+         - {{ name: fixed, path: /fixed, answer: {{ status: 418, body: tea }} }}\n  \
+         - {{ name: beta, path: /reads/**, match: {{ headers: {{ x-beta: \"1\" }} }}, answer: {{ status: 203 }} }}\n",
+        web.url(),
+        "0".repeat(64),
+    ));
+    let rows = [
+        ("GET", "/", ""),
+        ("GET", "/reads/1", ""),
+        ("GET", "/reads/1", "x-beta: 1"),
+        ("POST", "/reads/1", ""),
+        ("GET", "/closed/1", ""),
+        ("GET", "/closed/../reads/1", ""),
+        ("GET", "/fixed", ""),
+        ("BREW", "/", ""),
+        ("GET", "/a%2fb", ""),
+        ("GET", "/a", "Connection: host"),
+    ];
+    for (method, path, header) in rows {
+        let field = if header.is_empty() { String::new() } else { format!("{header}\r\n") };
+        let done = world.send(&format!(
+            "{method} {path} HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 0\r\n{field}\r\n"
+        ));
+        let encoded = path.replace('%', "%25");
+        let asked = format!(
+            "/explain?method={method}&url=http://shop.example{encoded}&header={}",
+            header.replace(' ', "+")
+        );
+        let told = page(&world, asked.trim_end_matches("&header=")).body;
+        let expected = match (done.header("x-from"), done.slug()) {
+            ("web", _) => "goes to target web".to_owned(),
+            (_, slug) if slug.is_empty() => format!("is answered here: {}", done.status),
+            (_, slug) => {
+                format!("refused: {}", format_args!("{} ", done.status)).trim_end().to_owned() + "|" + &slug
+            }
+        };
+        assert!(
+            expected.split('|').all(|part| told.contains(part)),
+            "{method} {path} {header}: {expected} in\n{told}"
+        );
+    }
 }

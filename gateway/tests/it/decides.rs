@@ -1,6 +1,6 @@
 //! Policies, seen from outside.
 
-use crate::world::{service, world};
+use crate::world::{aside, service, world};
 
 #[test]
 fn retries_find_a_service_that_works_again() {
@@ -82,7 +82,7 @@ fn a_body_limit_is_a_readable_413_announced_or_not() {
 
 #[test]
 fn another_target_answers_when_the_first_is_down() {
-    let (gone, spare) = (service("gone"), service("spare"));
+    let (gone, spare) = (aside("gone"), service("spare"));
     let document = format!(
         "version: 1\ntargets:\n  gone: {{ url: {} }}\n  spare: {{ url: {} }}\nroutes:\n  - {{ name: all, path: /**, to: gone, fallback: {{ when: connect, to: spare }} }}\n",
         gone.url(),
@@ -286,7 +286,7 @@ fn addresses_can_be_let_in_or_kept_out() {
 
 #[test]
 fn the_last_good_answer_is_given_when_the_target_is_gone_and_nobody_elses() {
-    let web = service("web");
+    let web = aside("web");
     let world = before(
         &web,
         "",

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::world::{Client, Service, World, eventually, service, world, world_with};
+use crate::world::{Client, Service, World, aside, eventually, service, world, world_with};
 
 fn before(web: &Service) -> World {
     world(&document(web))
@@ -126,7 +126,7 @@ fn broken_answers_are_never_passed_on_as_whole() {
 
 #[test]
 fn a_service_that_is_not_there_is_a_502_with_a_slug() {
-    let gone = service("gone");
+    let gone = aside("gone");
     let document = document(&gone);
     drop(gone);
     let world = world(&document);

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
-use crate::world::{eventually, service, service_at, world, world_with};
+use crate::world::{aside, eventually, service, service_at, world, world_with};
 
 /// A DNS server of a few lines: answers every A question with these addresses, or with this error code.
 struct Dns {
@@ -82,7 +82,7 @@ fn a_name_nobody_knows_is_no_endpoint() {
 
 #[test]
 fn an_endpoint_that_fails_its_probes_gets_no_requests_until_it_passes_again() {
-    let (good, bad) = (service("good"), service("bad"));
+    let (good, bad) = (service("good"), aside("bad"));
     let (good_at, bad_at) = (good.at, bad.at);
     let world = world(&format!(
         "version: 1\ntargets:\n  web:\n    endpoints: [http://{good_at}, http://{bad_at}]\n    balance: round-robin\n    \
@@ -102,7 +102,7 @@ fn an_endpoint_that_fails_its_probes_gets_no_requests_until_it_passes_again() {
 
 #[test]
 fn an_endpoint_that_keeps_failing_is_ejected_and_reads_are_retried_elsewhere() {
-    let (good, gone) = (service("good"), service("gone"));
+    let (good, gone) = (service("good"), aside("gone"));
     let (good_at, gone_at) = (good.at, gone.at);
     drop(gone);
     let world = world(&format!(

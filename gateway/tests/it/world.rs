@@ -224,6 +224,11 @@ pub fn service(name: &'static str) -> Service {
     service_at(name, ([127, 0, 0, 1], 0).into())
 }
 
+/// Starts a service that will go away, on an address where no other story gets a port: nobody must answer in its place.
+pub fn aside(name: &'static str) -> Service {
+    service_at(name, ([127, 0, 0, 77], 0).into())
+}
+
 /// Starts a service at this address.
 pub fn service_at(name: &'static str, at: SocketAddr) -> Service {
     let listener = TcpListener::bind(at).unwrap();
