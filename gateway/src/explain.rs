@@ -85,7 +85,7 @@ pub fn explain(
         client: client_address(&peer, &head.headers, &plan.trust, &Forwarding::default()),
         now: crate::clock::now(),
         roll: fastrand::u64(..),
-        asked: Asked::Already,
+        asked: Asked::NotYet,
     };
     let verdict = admit(&plan, &plan.edge, &ask, &mut notes);
     listen(&mut told, &notes);

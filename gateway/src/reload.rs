@@ -39,8 +39,8 @@ pub struct Plans {
 /// What is behind the plan in force.
 struct Story {
     document: Document,
-    /// Of everything that was read for the last try, good or bad.
-    seen: u64,
+    /// What was read for the last try, good or bad.
+    seen: Seen,
     /// What the last document that could be read refers to.
     wanted: Vec<Secret>,
     history: Vec<Generation>,
@@ -48,6 +48,15 @@ struct Story {
     failures: u64,
     /// Rolled back: what stands in the files waits until it changes.
     pinned: bool,
+}
+
+/// Prints of what was read: enough to see that something changed.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Seen {
+    /// The document's text.
+    text: u64,
+    /// The text, and whatever it refers to.
+    all: u64,
 }
 
 /// A document that was refused.
@@ -90,8 +99,10 @@ impl Plans {
     /// Reads the document for the first time. If it is no good, the last good one of an earlier run is taken, if there is one.
     pub fn load(settings: &Settings, living: Arc<Living>, prepare: Prepare) -> Result<Self, LoadError> {
         let kept = settings.state.as_deref().map(history::read).unwrap_or_default();
-        let first = kept.last().map_or(1, |last| last.number + 1);
         let read = of(sources::read(&settings.policies).map_err(|error| error.to_string()));
+        // A restart is no change: what was in force before goes on under its number.
+        let unchanged = kept.last().filter(|last| read.says(&last.sources)).map(|last| last.number);
+        let first = unchanged.unwrap_or(kept.last().map_or(1, |last| last.number + 1));
         let made = make(&read, &living, first).and_then(|(document, plan)| {
             let apply = prepare(&plan).map_err(|problems| problems.join("\n"))?;
             Ok((document, plan, apply, read.text(), "read at the start".to_owned()))
@@ -111,9 +122,11 @@ impl Plans {
         };
         let (document, plan, apply, sources, words) = made;
         let mut history = kept;
-        history.push(Generation::new(first, words, sources));
+        if unchanged.is_none() {
+            history.push(Generation::new(first, words, sources));
+        }
         let wanted = read.wanted();
-        let seen = print_of(&read.sources, &wanted);
+        let seen = Seen::of(&read.sources, &wanted);
         let failures = u64::from(failure.is_some());
         let story = Story { document, seen, wanted, history, last_failure: failure, failures, pinned: false };
         let plans = Self {
@@ -166,12 +179,15 @@ impl Plans {
         let mut story = self.story();
         // Looked at each second: nothing is parsed unless a byte has changed.
         let raw = sources::read(&self.path).map_err(|error| error.to_string());
-        if print_of(&raw, &story.wanted) == story.seen {
+        let seen = Seen::of(&raw, &story.wanted);
+        // Rolled back, the text alone counts: a new key for the document that was left must not bring it back.
+        let unchanged = if story.pinned { seen.text == story.seen.text } else { seen == story.seen };
+        if unchanged {
             return;
         }
         let read = of(raw);
         story.wanted = read.wanted();
-        story.seen = print_of(&read.sources, &story.wanted);
+        story.seen = Seen::of(&read.sources, &story.wanted);
         let number = self.current.load().generation + 1;
         match self.put(&mut story, &read, number, |words| words) {
             Ok(()) => {}
@@ -188,7 +204,9 @@ impl Plans {
     pub fn rollback(&self, to: Option<u64>) -> Result<u64, LoadError> {
         let mut story = self.story();
         let now = self.current.load().generation;
-        let wanted = |one: &&Generation| to.map_or(one.number < now, |to| one.number == to);
+        // The one before what is in force, which after a rollback is the one that was rolled back to.
+        let whose = story.history.last().map_or(now, |last| last.of);
+        let wanted = |one: &&Generation| to.map_or(one.of < whose, |to| one.number == to);
         let Some(found) = story.history.iter().rev().find(wanted).cloned() else {
             return Err(LoadError(match to {
                 Some(to) => format!("there is no generation {to} among the last {KEPT}"),
@@ -199,6 +217,10 @@ impl Plans {
         let number = now + 1;
         self.put(&mut story, &read, number, |_| format!("rolled back to generation {}", found.number))
             .map_err(LoadError)?;
+        if let Some(last) = story.history.last_mut() {
+            last.of = found.of;
+        }
+        self.keep(&mut story);
         story.pinned = true;
         Ok(number)
     }
@@ -260,12 +282,32 @@ fn of(sources: Result<Vec<Source>, String>) -> Read {
 }
 
 impl Read {
+    /// Every file and variable whose change changes the plan: identities' keys, and what TLS towards targets needs.
     fn wanted(&self) -> Vec<Secret> {
-        self.document.as_ref().map(wanted).unwrap_or_default()
+        let Ok(document) = &self.document else { return Vec::new() };
+        let mut all = wanted(document);
+        for tls in document.targets.0.values().filter_map(|target| target.tls.as_ref()) {
+            all.extend(
+                [&tls.ca, &tls.certificate, &tls.key].into_iter().flatten().cloned().map(Secret::File),
+            );
+        }
+        all
+    }
+
+    /// Is this the text that was read?
+    fn says(&self, text: &[Source]) -> bool {
+        let plain = |source: &Source| (source.name.clone(), source.text.clone());
+        self.sources.as_ref().is_ok_and(|own| own.iter().map(plain).eq(text.iter().map(plain)))
     }
 
     fn text(&self) -> Vec<Source> {
         self.sources.clone().unwrap_or_default()
+    }
+}
+
+impl Seen {
+    fn of(sources: &Result<Vec<Source>, String>, wanted: &[Secret]) -> Self {
+        Self { text: print_of(sources, &[]), all: print_of(sources, wanted) }
     }
 }
 

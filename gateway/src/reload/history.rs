@@ -16,6 +16,8 @@ pub const KEPT: usize = 20;
 pub struct Generation {
     /// Which.
     pub number: u64,
+    /// Whose text it has: its own, or after a rollback that of an earlier one.
+    pub of: u64,
     /// Since when, in seconds since 1970.
     pub since: u64,
     /// What changed with it.
@@ -39,6 +41,7 @@ pub struct Told {
 #[derive(Deserialize, Serialize)]
 struct Kept {
     generation: u64,
+    of: u64,
     since: u64,
     words: String,
     files: Vec<(String, String)>,
@@ -46,7 +49,7 @@ struct Kept {
 
 impl Generation {
     pub(super) fn new(number: u64, words: String, sources: Vec<Source>) -> Self {
-        Self { number, since: crate::clock::unix().as_secs(), words, sources }
+        Self { number, of: number, since: crate::clock::unix().as_secs(), words, sources }
     }
 
     pub(super) fn told(&self) -> Told {
@@ -67,6 +70,7 @@ pub(super) fn read(folder: &Path) -> Vec<Generation> {
         {
             Ok(kept) => found.push(Generation {
                 number: kept.generation,
+                of: kept.of,
                 since: kept.since,
                 words: kept.words,
                 sources: kept.files.into_iter().map(|(name, text)| Source::new(name, text)).collect(),
@@ -87,6 +91,7 @@ pub(super) fn write(folder: &Path, generation: &Generation) -> io::Result<()> {
         generation.sources.iter().map(|source| (source.name.clone(), source.text.to_string())).collect();
     let kept = Kept {
         generation: generation.number,
+        of: generation.of,
         since: generation.since,
         words: generation.words.clone(),
         files,

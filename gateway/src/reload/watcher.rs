@@ -4,12 +4,14 @@
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 
 /// A program that writes a file writes it in several steps: so long is waited for the last one.
 const SETTLE: Duration = Duration::from_millis(30);
+/// But no longer than this in all: a log that is written beside the document must not keep it from being read.
+const SETTLE_MAX: Duration = Duration::from_millis(150);
 /// Looked at this often, told or not.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -37,13 +39,16 @@ impl Watcher {
                 match told.recv_timeout(POLL) {
                     Ok(Told::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) => {}
-                    Ok(Told::Changed) => loop {
-                        match told.recv_timeout(SETTLE) {
-                            Ok(Told::Changed) => {}
-                            Ok(Told::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                            Err(RecvTimeoutError::Timeout) => break,
+                    Ok(Told::Changed) => {
+                        let heard = Instant::now();
+                        while heard.elapsed() < SETTLE_MAX {
+                            match told.recv_timeout(SETTLE) {
+                                Ok(Told::Changed) => {}
+                                Ok(Told::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                                Err(RecvTimeoutError::Timeout) => break,
+                            }
                         }
-                    },
+                    }
                 }
                 look();
             }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use policies::observe::Record;
 
@@ -46,7 +46,7 @@ impl AccessLog {
             }
         };
         let (records, told) = mpsc::sync_channel(WAITING_MAX);
-        let writer = Writer { out, told, dropped: dropped.clone(), reopen: reopen.clone() };
+        let writer = Writer { out, told, dropped: dropped.clone(), reopen: reopen.clone(), torn: false };
         let spawned =
             std::thread::Builder::new().name("banyan-access-log".into()).spawn(move || writer.run());
         spawned.map_err(|error| TelemetryError::AccessLog("a thread".into(), error))?;
@@ -82,8 +82,13 @@ impl AccessLog {
     pub fn close(&self, limit: Duration) {
         let Some(records) = &self.records else { return };
         let done = Arc::new((Mutex::new(false), Condvar::new()));
-        if records.try_send(Told::Flush(done.clone())).is_err() {
-            return;
+        let until = Instant::now() + limit;
+        // A full line empties while somebody takes from it.
+        while records.try_send(Told::Flush(done.clone())).is_err() {
+            if Instant::now() >= until {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
         }
         let (flag, bell) = &*done;
         let guard = flag.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,6 +138,8 @@ struct Writer {
     told: Receiver<Told>,
     dropped: Arc<AtomicU64>,
     reopen: Arc<AtomicBool>,
+    /// The last write broke off: what comes next begins on a line of its own.
+    torn: bool,
 }
 
 impl Writer {
@@ -166,7 +173,11 @@ impl Writer {
         if self.reopen.swap(false, Ordering::Relaxed) {
             self.out.renew();
         }
-        if self.out.write_all(lines.as_bytes()).and_then(|()| self.out.flush()).is_err() {
+        let begun = if self.torn { self.out.write_all(b"\n") } else { Ok(()) };
+        let written =
+            begun.and_then(|()| self.out.write_all(lines.as_bytes())).and_then(|()| self.out.flush());
+        self.torn = written.is_err();
+        if self.torn {
             self.dropped.fetch_add(count, Ordering::Relaxed);
         }
     }

@@ -22,6 +22,8 @@ const BOUNDS: [u64; 13] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000,
     30_000_000,
 ];
+/// The key of what found no place.
+const OTHERS: u64 = u64::MAX;
 const OUTCOMES: [&str; 4] = ["success", "failure", "busy", "neutral"];
 
 /// Whatever others can be asked for when somebody looks.
@@ -62,7 +64,7 @@ struct Cell {
     attempts: [AtomicU64; OUTCOMES.len()],
 }
 
-/// A few counters by key; keys are taken as they come. What finds no place is counted under the last.
+/// A few counters by key; keys are taken as they come. The last place is for all that find none.
 struct Slots<const N: usize>([(AtomicU64, AtomicU64); N]);
 
 impl<const N: usize> Default for Slots<N> {
@@ -78,20 +80,19 @@ fn add(counter: &AtomicU64, n: u64) {
 impl<const N: usize> Slots<N> {
     /// Keys are not zero.
     fn count(&self, key: u64) {
-        let mut last = None;
-        for (taken, count) in &self.0 {
+        let Some(((rest, others), places)) = self.0.split_last() else { return };
+        for (taken, count) in places {
             match taken.load(Ordering::Relaxed) {
                 0 => {
                     taken.store(key, Ordering::Relaxed);
                     return add(count, 1);
                 }
                 other if other == key => return add(count, 1),
-                _ => last = Some(count),
+                _ => {}
             }
         }
-        if let Some(count) = last {
-            add(count, 1);
-        }
+        rest.store(OTHERS, Ordering::Relaxed);
+        add(others, 1);
     }
 
     fn each(&self) -> impl Iterator<Item = (u64, u64)> {
@@ -203,7 +204,7 @@ fn pair(families: &mut Families, route: &str, target: &str, cells: &RouteCells) 
     for cell in cells.0.iter() {
         for (key, count) in cell.kinds.each().filter(|(_, count)| *count > 0) {
             let method = usize::try_from(key >> 16).ok().and_then(|at| METHODS.get(at.saturating_sub(1)));
-            let status = (key & 0xffff).to_string();
+            let status = if key == OTHERS { "other".to_owned() } else { (key & 0xffff).to_string() };
             let labels = ["edge", route, target, method.copied().unwrap_or("other"), &status];
             families.add(&observe::REQUESTS, &labels, count as f64);
         }

@@ -3,9 +3,8 @@
 //! are counted, and nothing else.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
+use tokio::sync::mpsc;
 
 use super::TelemetryError;
 
@@ -67,7 +67,7 @@ pub struct Span {
 
 /// Where spans are told.
 pub struct Traces {
-    spans: Option<SyncSender<Told>>,
+    spans: Option<mpsc::Sender<Told>>,
     dropped: Arc<AtomicU64>,
 }
 
@@ -97,11 +97,11 @@ impl Traces {
             .build()
             .map_err(|error| told(&error))?;
         exporter.set_resource(&resource());
-        let (spans, waiting) = mpsc::sync_channel(WAITING_MAX);
+        let (spans, mut waiting) = mpsc::channel(WAITING_MAX);
         let lost = dropped.clone();
         let thread = std::thread::Builder::new().name("banyan-traces".into());
         thread
-            .spawn(move || runtime.block_on(export(&exporter, &waiting, &lost)))
+            .spawn(move || runtime.block_on(export(&exporter, &mut waiting, &lost)))
             .map_err(|error| told(&error))?;
         Ok(Self { spans: Some(spans), dropped })
     }
@@ -126,10 +126,15 @@ impl Traces {
 
     /// Waits until what was told has left, but no longer than this.
     pub fn close(&self, limit: Duration) {
-        let done = Arc::new((Mutex::new(false), Condvar::new()));
-        let Some(Ok(())) = self.spans.as_ref().map(|spans| spans.try_send(Told::Flush(done.clone()))) else {
-            return;
-        };
+        let Some(spans) = &self.spans else { return };
+        let (done, until) = (Arc::new((Mutex::new(false), Condvar::new())), Instant::now() + limit);
+        // A full line empties while somebody takes from it.
+        while spans.try_send(Told::Flush(done.clone())).is_err() {
+            if Instant::now() >= until || spans.is_closed() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let (flag, bell) = &*done;
         let guard = flag.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = bell.wait_timeout_while(guard, limit, |done| !*done);
@@ -147,19 +152,29 @@ fn resource() -> Resource {
 }
 
 /// Batches of what waits, one after the other.
-async fn export(exporter: &SpanExporter, waiting: &Receiver<Told>, lost: &AtomicU64) {
+async fn export(exporter: &SpanExporter, waiting: &mut mpsc::Receiver<Told>, lost: &AtomicU64) {
     loop {
         let (mut batch, mut flushed, mut closed) = (Vec::new(), Vec::new(), false);
+        // Counted from the first span of a batch, however many follow it.
+        let mut until = None;
         while batch.len() < BATCH_MAX && flushed.is_empty() {
-            match waiting.recv_timeout(BATCH_WITHIN) {
-                Ok(Told::Span(span)) => batch.push(data(*span)),
-                Ok(Told::Flush(done)) => flushed.push(done),
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => {
+            let next = match until {
+                None => waiting.recv().await.map(Some),
+                Some(until) => match tokio::time::timeout_at(until, waiting.recv()).await {
+                    Ok(told) => told.map(Some),
+                    Err(_) => Some(None),
+                },
+            };
+            match next {
+                Some(Some(Told::Span(span))) => batch.push(data(*span)),
+                Some(Some(Told::Flush(done))) => flushed.push(done),
+                Some(None) => break,
+                None => {
                     closed = true;
                     break;
                 }
             }
+            until.get_or_insert_with(|| tokio::time::Instant::now() + BATCH_WITHIN);
         }
         let count = batch.len() as u64;
         if count > 0 {

@@ -140,3 +140,59 @@ fn a_reload_under_load_loses_nothing_and_each_answer_is_of_one_generation() {
     stop.store(true, std::sync::atomic::Ordering::SeqCst);
     assert!(load.join().unwrap() > 20);
 }
+
+#[test]
+fn each_way_back_leads_one_further_and_a_new_key_does_not_undo_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = crate::world::file(folder.path(), "secret", "a secret of more than thirty-two bytes, one");
+    let with_key = format!(
+        "version: 1\nidentities: {{ shop: {{ secret: {{ file: {} }}, issuer: a, audience: b }} }}\n\
+         routes: [{{ name: all, path: /**, answer: {{ status: 200, body: three }} }}]\n",
+        secret.display()
+    );
+    let world = world(&answering("one"));
+    for (n, text) in [(2, answering("two")), (3, with_key)] {
+        world.rewrite(&text);
+        eventually("it is in force", || world.generation() == n);
+    }
+    let plans = world.gateway.as_ref().unwrap().plans().clone();
+    plans.rollback(None).unwrap();
+    assert_eq!(world.get("/").body, "two");
+    std::fs::write(&secret, "a secret of more than thirty-two bytes, two").unwrap();
+    plans.refresh();
+    assert_eq!(world.get("/").body, "two", "a key of the document that was left is no edit");
+    plans.rollback(None).unwrap();
+    assert_eq!(world.get("/").body, "one");
+    assert!(plans.rollback(None).is_err(), "there is nothing before the first");
+}
+
+#[test]
+fn a_file_that_is_written_all_the_time_beside_the_document_delays_no_edit() {
+    let world = world(&answering("one"));
+    let noisy = world.folder.path().join("noisy.log");
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let flag = stop.clone();
+    let writer = std::thread::spawn(move || {
+        while !flag.load(std::sync::atomic::Ordering::SeqCst) {
+            let _ = std::fs::write(&noisy, "x");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    });
+    world.rewrite(&answering("two"));
+    eventually("the edit is in force all the same", || world.get("/").body == "two");
+    stop.store(true, std::sync::atomic::Ordering::SeqCst);
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_restart_is_no_change() {
+    let (state, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = crate::world::file(folder.path(), "shop.yaml", answering("one"));
+    for _ in 0..3 {
+        let world = world_with(&answering("unused"), |settings| {
+            settings.state = Some(state.path().into());
+            settings.policies = path.clone();
+        });
+        assert_eq!((world.generation(), world.get("/").body.as_str()), (1, "one"));
+    }
+}

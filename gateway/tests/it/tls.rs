@@ -290,4 +290,13 @@ fn an_authority_that_cannot_be_read_refuses_the_document() {
     let problems = plans.status().last_failure.unwrap().problems;
     assert!(problems.contains("targets/a: /nowhere/ca.pem: "), "{problems}");
     assert_eq!(world.get("/").body, "first");
+    let ca = world.folder.path().join("ca.pem");
+    world.rewrite(&format!(
+        "version: 1\ntargets: {{ a: {{ url: https://a.example, tls: {{ ca: {} }} }} }}\n\
+         routes: [{{ name: all, path: /**, answer: {{ status: 200, body: second }} }}]\n",
+        ca.display()
+    ));
+    eventually("that was judged, too", || plans.status().failures == 2);
+    file(world.folder.path(), "ca.pem", Authority::new().pem());
+    eventually("the file is there now", || world.get("/").body == "second");
 }
