@@ -54,6 +54,7 @@ proptest! {
         let (left, mut headers) = (Duration::from_nanos(nanos), HeaderMap::new());
         set_timeout(&mut headers, left);
         let read = timeout(&headers).unwrap();
-        prop_assert!(read <= left && read >= left.mul_f64(0.999_999));
+        // Just beyond what fits as milliseconds there are 100,000 whole seconds: a hundred-thousandth is lost at most.
+        prop_assert!(read <= left && read >= left.mul_f64(0.999_98));
     }
 }
