@@ -137,18 +137,19 @@ struct Work {
 
 impl Work {
     async fn run(self) {
+        let mut asked = false;
         loop {
+            // Asked for once in each round: what it gives is the right to fetch, and must not be dropped.
             match self.keyring.due(crate::clock::tick()) {
                 Due::Never => return,
                 Due::Wait(wait) => {
+                    if std::mem::take(&mut asked) {
+                        // Whoever asked gets the answer that there is nothing to fetch now.
+                        self.bell.landed.notify_waiters();
+                    }
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
-                        () = self.bell.wanted.notified() => {
-                            // Whoever asked wants a fetch that is due, or the answer that there is none.
-                            if matches!(self.keyring.due(crate::clock::tick()), Due::Wait(_)) {
-                                self.bell.landed.notify_waiters();
-                            }
-                        }
+                        () = self.bell.wanted.notified() => asked = true,
                     }
                 }
                 Due::Fetch(flight) => {
@@ -159,6 +160,7 @@ impl Work {
                     let landing =
                         self.keyring.fetched(flight, crate::clock::tick(), fetched, fastrand::u64(..));
                     self.say(&landing, problem);
+                    asked = false;
                     self.bell.landed.notify_waiters();
                 }
             }

@@ -11,6 +11,7 @@
 mod admin;
 mod decides;
 mod doors;
+mod keys;
 mod reloads;
 mod serves;
 mod shared;
