@@ -26,7 +26,7 @@ pub struct Identity {
     pub audience: Option<OneOrMany<String>>,
     /// The accepted algorithms. Default: those the issuer's keys are for. `none` does not exist.
     pub algorithms: Option<OneOrMany<Algorithm>>,
-    /// The `typ` the token must have, such as `at+jwt`. Default: any.
+    /// The `typ` the token must have, such as `at+jwt`. Default: no other than `JWT` and `at+jwt`, so that a logout token is not taken for an access token.
     pub typ: Option<String>,
     /// How far the clocks may differ. Default: `30s`; at most `60s`.
     pub skew: Option<Wait>,

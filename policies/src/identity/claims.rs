@@ -40,8 +40,8 @@ impl Claims {
     pub(super) fn parse(payload: &str) -> Result<Self, Flaw> {
         let all = json::object(&decode(payload)?)
             .ok_or(malformed("the token's claims are not a JSON object with each name once, or too many"))?;
-        let expires =
-            seconds(&all, "exp")?.ok_or(malformed("the token has no `exp`, so it would never end"))?;
+        let expires = seconds(&all, "exp")?
+            .ok_or(Flaw(Denial::TokenEndless, "the token has no `exp`, so it would never end"))?;
         Ok(Self {
             subject: text(&all, "sub")?.map(Box::from),
             issuer: text(&all, "iss")?

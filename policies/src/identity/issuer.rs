@@ -173,7 +173,7 @@ impl Issuer {
         if fits {
             Ok(())
         } else {
-            Err(Flaw(Denial::TokenMalformed, "the token's `typ` is of another kind of token"))
+            Err(Flaw(Denial::TokenKind, "the token's `typ` is of another kind of token"))
         }
     }
 

@@ -107,7 +107,7 @@ fn refuse_extensions(members: &Map<String, Value>) -> Result<(), Flaw> {
 
 fn refuse_keys(members: &Map<String, Value>) -> Result<(), Flaw> {
     match ["jku", "jwk", "x5c", "x5u"].iter().any(|name| members.contains_key(*name)) {
-        true => Err(malformed("the token brings its own key or says where to get it")),
+        true => Err(Flaw(Denial::TokenOwnKey, "the token brings its own key or says where to get it")),
         false => Ok(()),
     }
 }
