@@ -1,5 +1,6 @@
 //! Path patterns: segments that are literal or free, perhaps with an open end; or a regular expression.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::BadPattern;
@@ -18,6 +19,9 @@ const TEXT_BYTES_MAX: usize = 2048;
 /// | `/orders/*`, `/orders/{id}` | one segment of at least one byte in that place; `{id}` also remembers it |
 /// | `/orders/**`, `/orders/{rest...}` | `/orders`, `/orders/`, and everything below; only at the end |
 /// | a regular expression | the whole path, from end to end |
+///
+/// `:` and `%3A` are one to every service that decodes before it looks a path up, so they are one here: a path is
+/// matched with all escapes undone but those of what a path cannot hold as it is (see [`spelled`]).
 #[derive(Clone, Debug)]
 pub struct Path(pub(super) Shape);
 
@@ -35,7 +39,7 @@ pub(super) enum Shape {
 pub(super) enum Segment {
     /// Any one segment that is not empty, with the name under which it is remembered.
     Free(Option<Box<str>>),
-    /// These bytes, as they stand in a normalised path.
+    /// These bytes, as they stand in a [`spelled`] path.
     Literal(Box<str>),
 }
 
@@ -55,7 +59,7 @@ impl Path {
     }
 
     /// Reads a pattern of the forms in the table above. Literal text is brought into the form paths are matched
-    /// in (RFC 3986 §6.2.2: escapes in upper case, none where none is needed); refuses what no such path can hold.
+    /// in (escapes in upper case, none where none is needed); refuses what no such path can hold.
     pub fn parse(text: &str) -> Result<Self, BadPattern> {
         let Some(body) = text.strip_prefix('/') else {
             return Err(BadPattern::at(text, 0, "a path that begins with `/`"));
@@ -175,19 +179,67 @@ fn literal(text: &str, offset: usize, piece: &str) -> Result<Box<str>, BadPatter
     }
 }
 
-/// RFC 3986 §6.2.2.2: octets of the unreserved set "should be normalized by decoding"; everything else stays
-/// escaped, in upper case.
 fn push_byte(out: &mut String, byte: u8) {
-    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+    if means_itself(byte) {
         out.push(char::from(byte));
     } else {
-        out.push_str(&format!("%{byte:02X}"));
+        push_escape(out, byte);
     }
+}
+
+fn push_escape(out: &mut String, byte: u8) {
+    out.push_str(&format!("%{byte:02X}"));
+}
+
+/// Does this byte say the same in a path whether it is escaped or not? Not what RFC 3986 §6.2.2.2 calls equivalent
+/// (the unreserved alone), but what servers take for equivalent: all but the slashes, the percent sign and what no
+/// path holds raw. A route for `/orders:purge` that `/orders%3Apurge` gets past protects nothing.
+fn means_itself(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'/' | b'\\' | b'%' | b'?' | b'#' | b'"' | b'<' | b'>' | b'`')
+}
+
+/// A normalised path as it is matched: without the escapes of bytes that mean the same raw. As many segments as before.
+/// Only matched: what is sent on keeps the client's spelling, since some service may care.
+pub(super) fn spelled(path: &str) -> Cow<'_, str> {
+    let next = |from: usize| {
+        let rest = path.get(from..)?;
+        rest.match_indices('%').find_map(|(at, _)| {
+            let byte = rest.get(at + 1..at + 3).and_then(escaped)?;
+            means_itself(byte).then_some((from + at, byte))
+        })
+    };
+    let Some(mut found) = next(0) else { return Cow::Borrowed(path) };
+    let (mut out, mut done) = (String::with_capacity(path.len()), 0);
+    loop {
+        let (at, byte) = found;
+        out.push_str(path.get(done..at).unwrap_or_default());
+        out.push(char::from(byte));
+        done = at + 3;
+        match next(done) {
+            Some(more) => found = more,
+            None => break,
+        }
+    }
+    out.push_str(path.get(done..).unwrap_or_default());
+    Cow::Owned(out)
 }
 
 fn escaped(digits: &str) -> Option<u8> {
     let hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     if hex { u8::from_str_radix(digits, 16).ok() } else { None }
+}
+
+/// A literal as a pattern has to write it: a star or brace of its own would be read as something else.
+fn written(literal: &str) -> String {
+    let special = |byte: &u8| matches!(byte, b'*' | b'{' | b'}' | b'[' | b']' | b'|' | b'^');
+    literal.bytes().fold(String::with_capacity(literal.len()), |mut out, byte| {
+        if special(&byte) {
+            push_escape(&mut out, byte);
+        } else {
+            out.push(char::from(byte));
+        }
+        out
+    })
 }
 
 impl Segment {
@@ -210,7 +262,7 @@ impl fmt::Display for Path {
             match segment {
                 Segment::Free(None) => f.write_str("/*")?,
                 Segment::Free(Some(name)) => write!(f, "/{{{name}}}")?,
-                Segment::Literal(literal) => write!(f, "/{literal}")?,
+                Segment::Literal(literal) => write!(f, "/{}", written(literal))?,
             }
         }
         match end {

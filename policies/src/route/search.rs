@@ -15,12 +15,13 @@ use super::{Allowed, Ask, Pattern};
 use crate::why::Witness;
 
 /// What a lookup knows so far.
-pub(super) struct Search<'r, 'w, W> {
+pub(super) struct Search<'r, 'p, 'w, W> {
     table: &'r Table,
     method: &'r Method,
     headers: &'r HeaderMap,
     query: Option<&'r str>,
-    path: &'r str,
+    /// As it is matched.
+    path: &'p str,
     bit: Methods,
     /// Nodes with an open end that were passed, in the order of specificity. Sixteen are more than a shop's table
     /// has above one path; a document that stacks more costs an allocation.
@@ -30,9 +31,9 @@ pub(super) struct Search<'r, 'w, W> {
     why: &'w mut W,
 }
 
-impl<'r, 'w, W: Witness> Search<'r, 'w, W> {
-    pub(super) fn new(table: &'r Table, ask: &Ask<'r>, why: &'w mut W) -> Self {
-        let Ask { method, headers, query, path, .. } = *ask;
+impl<'r, 'p, 'w, W: Witness> Search<'r, 'p, 'w, W> {
+    pub(super) fn new(table: &'r Table, ask: &Ask<'r>, path: &'p str, why: &'w mut W) -> Self {
+        let Ask { method, headers, query, .. } = *ask;
         let (bit, open, allowed) = (Methods::bit(method), SmallVec::new(), Allowed::default());
         Self { table, method, headers, query, path, bit, open, allowed, why }
     }

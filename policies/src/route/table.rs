@@ -6,6 +6,7 @@ use super::build::{Anywhere, build};
 use super::method::Methods;
 use super::order;
 use super::params::Captures;
+use super::path::spelled;
 use super::search::Search;
 use super::sites::Sites;
 use super::trie::{Span, Trie};
@@ -78,8 +79,8 @@ impl Table {
     /// The most specific route that takes the request. Where a more specific one does not fit in method, header
     /// or query, the next one is asked, down to less specific hosts.
     ///
-    /// The host's case and a trailing dot do not matter even if the caller forgot them: a spelling must not lead
-    /// past a strict route to a lenient one.
+    /// The host's case and a trailing dot do not matter even if the caller forgot them, nor which harmless characters of
+    /// the path are escaped: a spelling must not lead past a strict route to a lenient one.
     pub fn find<'r>(&'r self, ask: &Ask<'r>, why: &mut impl Witness) -> Found<'r> {
         if !ask.path.starts_with('/') {
             return Found::Nothing;
@@ -90,7 +91,8 @@ impl Table {
             lowered = host.to_ascii_lowercase();
             host = &lowered;
         }
-        let mut search = Search::new(self, ask, why);
+        let path = spelled(ask.path);
+        let mut search = Search::new(self, ask, &path, why);
         match self.sites.speaking_for(host).find_map(|site| search.ask(site)) {
             Some(chosen) => {
                 let captures = self.captures.get(chosen.captures as usize);

@@ -236,3 +236,27 @@ fn query_conditions_see_what_the_service_will_see() {
         }
     }
 }
+
+#[test]
+fn an_escape_that_a_service_would_undo_leads_past_no_route() {
+    check(
+        &["- /orders:purge", "- /a@b/{id}", "- ~/files/[^/:]+:raw", "- /x%2Ay/%7Bid%7D", "- /**"],
+        &[
+            ("GET h/orders:purge", "- /orders:purge"),
+            ("GET h/orders%3Apurge", "- /orders:purge"),
+            ("GET h/a%40b/c%2Cd", "- /a@b/{id} id=c%2Cd"),
+            ("GET h/files/1%3Araw", "- ~/files/[^/:]+:raw"),
+            ("GET h/x*y/{id}", "- /x%2Ay/%7Bid%7D"),
+            ("GET h/x%2Ay/%7Bid%7D", "- /x%2Ay/%7Bid%7D"),
+            // What is not the same stays apart.
+            ("GET h/orders%253Apurge", "- /**"),
+            ("GET h/a@b%2Fc", "- /**"),
+        ],
+    );
+}
+
+#[test]
+fn two_spellings_of_one_path_are_one_pattern() {
+    let patterns = ["- /a:b", "- /a%3Ab"].map(pattern).to_vec();
+    assert!(matches!(Table::build(patterns).unwrap_err()[..], [Conflict::SameRequests { .. }]));
+}

@@ -176,7 +176,7 @@ proptest! {
 /// A pattern that parses prints a text that parses to the same.
 #[test]
 fn what_a_pattern_prints_is_what_it_was_read_from() {
-    for text in ["/", "/a", "/a/", "/a/*/{b}/{c...}", "/**", "/%2F"] {
+    for text in ["/", "/a", "/a/", "/a/*/{b}/{c...}", "/**", "/%2F", "/%2A", "/%7Bid%7D", "/caf%C3%A9:1"] {
         assert_eq!(Path::parse(text).unwrap().to_string(), text);
     }
 }
