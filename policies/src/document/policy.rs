@@ -336,7 +336,7 @@ pub struct Fallback {
     pub to: Option<Name>,
     /// Answer this.
     pub answer: Option<Answer>,
-    /// Answer what the target last answered to the same GET, if that is not older than this.
+    /// Answer what the target last answered to the same GET, if that is not older than this. Only on a route that asks nobody who they are.
     pub last_good: Option<Wait>,
     /// When: `breaker`, `bulkhead`, `connect`, `timeout`, `reset`, `no-endpoint`, `overload`, or a status. Default: all but statuses.
     pub when: Option<OneOrMany<FallbackWhen>>,

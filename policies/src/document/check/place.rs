@@ -56,6 +56,15 @@ impl<'a> Place<'a> {
         self.cuts.reading == Reading::Partial || self.node.is_some_and(|node| node.entry(name).is_some())
     }
 
+    /// Does the key stand here with nothing behind it: no value, or an empty list?
+    pub(super) fn is_hollow(self, key: &str) -> bool {
+        self.node.and_then(|node| node.entry(key)).is_some_and(|entry| match &entry.node.value {
+            Value::List(items) => items.is_empty(),
+            Value::Map(_) => false,
+            Value::Scalar { .. } => entry.node.is_null(),
+        })
+    }
+
     pub(super) fn problem(self, message: impl Into<String>) {
         self.cuts.problems.borrow_mut().add(self.at, message, None);
     }

@@ -9,9 +9,11 @@ use crate::document::policy::{
 use crate::document::words::{By, Name};
 use crate::headers::{EditError, Edits};
 use crate::limit::Quota;
+use crate::rewrite::Template;
 
 /// Each policy that stands in the block itself.
 pub(super) fn each(document: &Document, root: Place<'_>, policies: Policies<'_>, place: Place<'_>) {
+    hollow(place, &["require"]);
     if let Some(require) = policies.require {
         requirement(document, root, require, place.key("require"));
     }
@@ -60,6 +62,14 @@ pub(super) fn together(all: Policies<'_>, place: Place<'_>) {
             _ => {}
         }
     }
+    let asks = require
+        .is_some_and(|require| require.jwt.is_some() || require.api_key.is_some() || require.peers.is_some());
+    if asks && all.fallback.is_some_and(|fallback| fallback.last_good.is_some()) {
+        place.key("fallback").key("last_good").problem_with_hint(
+            "the last good answer is given to whoever asks, and this route first asks who that is",
+            "give the fallback a `to` or an `answer`, or take `require` away",
+        );
+    }
     if let (Some(per_try), Some(deadline)) = (all.retry.and_then(|retry| retry.per_try), all.deadline)
         && per_try > deadline
     {
@@ -70,7 +80,20 @@ pub(super) fn together(all: Policies<'_>, place: Place<'_>) {
     }
 }
 
+/// A list of who may call that has lost its last line must not let everybody in without a word.
+pub(super) fn hollow(place: Place<'_>, keys: &[&str]) {
+    for key in keys.iter().filter(|key| place.is_hollow(key)) {
+        place.named(key).problem_with_hint(
+            format!("`{key}` is there and demands nothing"),
+            "say who may call, or take the key out",
+        );
+    }
+}
+
 fn requirement(document: &Document, root: Place<'_>, require: &Require, place: Place<'_>) {
+    hollow(place, &["addresses", "api_key", "claims", "jwt", "peers", "scope"]);
+    hollow(place.key("addresses"), &["allow", "deny"]);
+    require.claims.keys().for_each(|claim| hollow(place.key("claims"), &[claim]));
     for (n, name) in require.jwt.iter().flat_map(|names| names.0.iter().enumerate()) {
         let place = place.key("jwt").item(n);
         identity(document, root, name, place, Kind::Token);
@@ -193,10 +216,17 @@ fn rewriting(rewrite: &Rewrite, place: Place<'_>) {
             place.key(key).problem("a prefix begins with `/` and does not end with one");
         }
     }
-    if let Some(host) = &rewrite.host
-        && host.parse::<http::uri::Authority>().is_err()
-    {
-        place.key("host").problem("expected a host such as orders.shop.example");
+    if let Some(Err(error)) = rewrite.path.as_deref().map(Template::parse) {
+        place.key("path").problem(error.to_string());
+    }
+    rewrite.host.iter().for_each(|text| host(text, place.key("host")));
+}
+
+/// A host as it stands in a Host or a URL: a name, perhaps a port, and never a user.
+pub(super) fn host(text: &str, place: Place<'_>) {
+    let authority = text.parse::<http::uri::Authority>();
+    if !authority.is_ok_and(|authority| !authority.host().is_empty() && !text.contains('@')) {
+        place.problem("expected a host such as orders.shop.example");
     }
 }
 

@@ -8,8 +8,9 @@ use crate::document::migrate::{GateLimit, Measure, Migrate, Stage};
 use crate::document::policy::Policies;
 use crate::document::route::{Redirect, Route};
 use crate::document::target::Protocol;
-use crate::document::words::Name;
+use crate::document::words::{Name, Path};
 use crate::document::{Document, OneOrMany};
+use crate::rewrite::Template;
 use crate::route::{Conflict, Table};
 
 pub(super) fn check(document: &Document, root: Place<'_>) {
@@ -20,16 +21,19 @@ pub(super) fn check(document: &Document, root: Place<'_>) {
         }
         policies::each(document, root, profile.policies(), place);
     }
-    routes(document, root, &document.routes.0, root.key("routes"), Side::Edge);
+    routes(document, root, &document.routes.0, root.key("routes"), Side::Edge, Policies::default());
     if let Some(inbound) = &document.inbound {
         let place = root.key("inbound");
-        block(document, root, inbound.policies(), &inbound.profiles, place);
-        routes(document, root, &inbound.routes.0, place.key("routes"), Side::Mesh);
+        policies::hollow(place, &["allow"]);
+        let all = block(document, root, inbound.policies(), &inbound.profiles, Policies::default(), place);
+        templated(&[], all, place);
+        routes(document, root, &inbound.routes.0, place.key("routes"), Side::Mesh, all);
     }
     for (name, call) in &document.calls.0 {
         let place = root.key("calls").named(name.as_str());
-        block(document, root, call.policies(), &call.profiles, place);
-        routes(document, root, &call.routes.0, place.key("routes"), Side::Mesh);
+        let all = block(document, root, call.policies(), &call.profiles, Policies::default(), place);
+        templated(&[], all, place);
+        routes(document, root, &call.routes.0, place.key("routes"), Side::Mesh, all);
     }
 }
 
@@ -40,7 +44,15 @@ enum Side {
     Mesh,
 }
 
-fn routes(document: &Document, root: Place<'_>, routes: &[Route], list: Place<'_>, side: Side) {
+/// `outer` are the policies of the block they stand in.
+fn routes(
+    document: &Document,
+    root: Place<'_>,
+    routes: &[Route],
+    list: Place<'_>,
+    side: Side,
+    outer: Policies<'_>,
+) {
     let mut names: HashMap<&Name, usize> = HashMap::new();
     for (n, route) in routes.iter().enumerate() {
         let place = list.item(n);
@@ -63,7 +75,8 @@ fn routes(document: &Document, root: Place<'_>, routes: &[Route], list: Place<'_
             place.key("path_regex").problem("either `path` or `path_regex`, not both");
         }
         action(document, root, route, place, side);
-        block(document, root, route.policies(), &route.profiles, place);
+        let all = block(document, root, route.policies(), &route.profiles, outer, place);
+        templated(&route.path.0, all, place);
     }
     overlaps(routes, list);
 }
@@ -82,14 +95,15 @@ fn overlaps(routes: &[Route], list: Place<'_>) {
     }
 }
 
-/// A block with policies of its own and with profiles.
-fn block(
-    document: &Document,
+/// A block with policies of its own and with profiles; returns all that hold for it.
+fn block<'d>(
+    document: &'d Document,
     root: Place<'_>,
-    own: Policies<'_>,
+    own: Policies<'d>,
     profiles: &OneOrMany<Name>,
+    outer: Policies<'d>,
     place: Place<'_>,
-) {
+) -> Policies<'d> {
     policies::each(document, root, own, place);
     let mut all = own;
     for (n, name) in profiles.0.iter().enumerate() {
@@ -105,7 +119,16 @@ fn block(
             }
         }
     }
+    let all = all.or(outer);
     policies::together(all, place);
+    all
+}
+
+/// A rewritten path may only use parameters that every path of the route has, wherever it was written.
+fn templated(paths: &[Path], all: Policies<'_>, place: Place<'_>) {
+    if let Some(template) = all.rewrite.and_then(|rewrite| Template::parse(rewrite.path.as_deref()?).ok()) {
+        parameters(paths, &template, place.key("rewrite").key("path"));
+    }
 }
 
 fn action(document: &Document, root: Place<'_>, route: &Route, place: Place<'_>, side: Side) {
@@ -142,9 +165,6 @@ fn action(document: &Document, root: Place<'_>, route: &Route, place: Place<'_>,
     if let Some(answer) = &route.answer {
         policies::answer(answer, place.key("answer"));
     }
-    if let Some(template) = route.rewrite.as_ref().and_then(|rewrite| rewrite.path.as_ref()) {
-        parameters(route, template, place.key("rewrite").key("path"));
-    }
 }
 
 /// gRPC lives in trailers, and trailers do not survive a hop that speaks HTTP/1.
@@ -169,24 +189,21 @@ fn redirection(route: &Route, redirect: &Redirect, place: Place<'_>) {
     if redirect.scheme.is_none() && redirect.host.is_none() && redirect.path.is_none() {
         place.problem("this redirect leads back to itself: give it a scheme, a host or a path");
     }
-    if let Some(template) = &redirect.path {
-        parameters(route, template, place.key("path"));
+    redirect.host.iter().for_each(|host| policies::host(host, place.key("host")));
+    match redirect.path.as_deref().map(Template::parse) {
+        None => {}
+        Some(Err(error)) => place.key("path").problem(error.to_string()),
+        Some(Ok(template)) => parameters(&route.path.0, &template, place.key("path")),
     }
 }
 
 /// A template may only use parameters that every path of the route has.
-fn parameters(route: &Route, template: &str, place: Place<'_>) {
-    match crate::rewrite::Template::parse(template) {
-        Err(error) => place.problem(error.to_string()),
-        Ok(template) => {
-            for name in template.parameters() {
-                let has = |path: &str| {
-                    path.contains(&format!("{{{name}}}")) || path.contains(&format!("{{{name}...}}"))
-                };
-                if route.path.0.is_empty() || !route.path.0.iter().all(|path| has(path.as_str())) {
-                    place.problem(format!("`{{{name}}}` is not a parameter of this route's path"));
-                }
-            }
+fn parameters(paths: &[Path], template: &Template, place: Place<'_>) {
+    for name in template.parameters() {
+        let has =
+            |path: &str| path.contains(&format!("{{{name}}}")) || path.contains(&format!("{{{name}...}}"));
+        if paths.is_empty() || !paths.iter().all(|path| has(path.as_str())) {
+            place.problem(format!("`{{{name}}}` is not a parameter of this route's path"));
         }
     }
 }
