@@ -164,6 +164,22 @@ pub fn admit(plan: &Plan, door: &Door, ask: &Ask<'_>, why: &mut impl Witness) ->
     }
 }
 
+/// How much a refusal by one of several issuers says about the token. Most, if its signature was good: then it is this
+/// issuer's, and no good. Less, if we cannot know: newer keys or any keys at all might tell, and "cannot know" must not
+/// be told as "no good". Least, if it may simply be another issuer's.
+fn weight(refused: &Refused) -> u8 {
+    match refused {
+        Refused::Denial(
+            Denial::TokenAudience | Denial::TokenEndless | Denial::TokenExpired | Denial::TokenNotYetValid,
+        ) => 5,
+        Refused::AskKeys { .. } => 4,
+        Refused::Fault(_) => 3,
+        Refused::Denial(Denial::TokenMissing) => 0,
+        Refused::Denial(Denial::TokenIssuer | Denial::TokenKeyUnknown) => 1,
+        Refused::Denial(_) => 2,
+    }
+}
+
 fn question<'a>(ask: &Ask<'a>, method: &'a Method) -> route::Ask<'a> {
     route::Ask {
         host: &ask.clean.host,
@@ -320,31 +336,32 @@ impl<W: Witness> Making<'_, W> {
         Ok(())
     }
 
-    /// A token of any of these issuers. Of several refusals, one about the token itself tells more than "not mine".
+    /// A token of any of these issuers. Of several refusals the one that tells most is given: see [`weight`].
     fn token(
         &mut self,
         issuers: &[Arc<Tokens>],
         caller: &mut Caller,
     ) -> Result<Arc<crate::identity::Claims>, Stop> {
-        let mut refused = Stop::from(Denial::TokenMissing);
+        let mut refused = Refused::Denial(Denial::TokenMissing);
+        let mut by = None;
         for tokens in issuers {
             match tokens.check(&self.plan.living.tokens, self.ask, self.why) {
                 Ok(claims) => {
                     caller.tokens = Some(tokens.clone());
                     return Ok(claims);
                 }
-                Err(Refused::AskKeys { key_id }) => {
-                    refused = Stop::AskKeys { tokens: tokens.clone(), key_id }
+                Err(other) if weight(&other) > weight(&refused) || by.is_none() => {
+                    (refused, by) = (other, Some(tokens));
                 }
-                Err(Refused::Fault(fault)) => refused = fault.into(),
-                Err(Refused::Denial(
-                    Denial::TokenIssuer | Denial::TokenKeyUnknown | Denial::TokenMissing,
-                )) if issuers.len() > 1
-                    && !matches!(refused, Stop::Refuse(Because::Denial(Denial::TokenMissing), _)) => {}
-                Err(Refused::Denial(denial)) => refused = denial.into(),
+                Err(_) => {}
             }
         }
-        Err(refused)
+        Err(match (refused, by) {
+            (Refused::AskKeys { key_id }, Some(tokens)) => Stop::AskKeys { tokens: tokens.clone(), key_id },
+            (Refused::AskKeys { .. }, None) => Fault::KeysUnavailable.into(),
+            (Refused::Denial(denial), _) => denial.into(),
+            (Refused::Fault(fault), _) => fault.into(),
+        })
     }
 
     fn body(&mut self) -> Result<(), Stop> {

@@ -505,3 +505,21 @@ proptest! {
         }
     }
 }
+
+/// "Cannot know" must not be told as "no good", nor the other way round, whatever the order of the issuers.
+#[test]
+fn of_several_issuers_the_one_that_knows_most_of_the_token_is_heard() {
+    let old = token(&serde_json::json!({ "iss": "https://id.shop.example", "aud": "shop-api", "exp": 1 }));
+    let genuine = user("u", "");
+    let (signed, signature) = genuine.rsplit_once('.').unwrap();
+    let forged = format!("{signed}.{}", signature.chars().rev().collect::<String>());
+    for issuers in ["[customers, remote]", "[remote, customers]"] {
+        let either = SHOP.replace("require: { jwt: remote }", &format!("require: {{ jwt: {issuers} }}"));
+        World::new(&either).check(&[
+            (get("/remote"), "token-missing"),
+            (get("/remote").bearer(&genuine), "-> orders"),
+            (get("/remote").bearer(&old), "token-expired"),
+            (get("/remote").bearer(&forged), "keys of remote?"),
+        ]);
+    }
+}
