@@ -89,6 +89,10 @@ pub fn after(story: &Story<'_>, now: Tick, roll: u64, why: &mut impl Witness) ->
         Err(because) => why.note("retry", || because.to_string()),
     }
     match fall_back(story) {
+        Ok(()) if story.route.mode == Mode::Observe => {
+            why.note("fallback", || "would answer instead, but only observes".to_owned());
+            Next::GiveUp
+        }
         Ok(()) => Next::FallBack,
         Err(because) => {
             why.note("fallback", || because.to_string());
@@ -155,4 +159,59 @@ fn fall_back(story: &Story<'_>) -> Result<(), Because> {
     };
     let (gives, when) = (fallback.gives(), &fallback.when);
     fallback::applies(gives, when, story.ending, &story.call, story.sent, story.answer)
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use std::sync::Arc;
+
+    use http::Method;
+
+    use super::*;
+    use crate::document::{Document, Source};
+    use crate::plan::{Materials, Plan};
+    use crate::resilience::deadline::Deadline;
+    use crate::resilience::repeat::{Effect, IdempotencyKey, Replayable};
+    use crate::state::{Living, Room};
+    use crate::why::Silent;
+
+    #[test]
+    fn a_route_that_observes_falls_back_to_nothing() {
+        let next = |mode: &str| {
+            let text = format!(
+                "version: 1
+targets: {{ a: {{ url: http://a }} }}
+routes: [{{ name: all, to: a, mode: {mode}, fallback: {{ answer: {{ body: sorry }} }} }}]
+"
+            );
+            let document = Document::load(&[Source::new("a.yaml", text)]).unwrap();
+            let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
+            let plan = Plan::compile(&document, &Materials::default(), &living, 1).unwrap();
+            let call = Call {
+                method: &Method::GET,
+                idempotency_key: IdempotencyKey::Absent,
+                effect: Effect::AsMethod,
+                body: Replayable::Yes,
+                incoming_attempt: 1,
+                deadline: Deadline::new(Tick::ZERO, Duration::from_secs(30)),
+            };
+            let story = Story {
+                route: &plan.edge.routes[0],
+                call,
+                attempt: 1,
+                sent: Sent::Nothing,
+                ending: Ending::Failed(Fault::ConnectFailed),
+                grpc_status: None,
+                retry_after: None,
+                answer: Answer::NotBegun,
+                below: Below::Silent,
+                stale: Stale::No,
+                fallen_back: FallenBack::No,
+            };
+            after(&story, Tick::ZERO, 1, &mut Silent)
+        };
+        assert_eq!(next("enforce"), Next::FallBack);
+        assert_eq!(next("observe"), Next::GiveUp);
+    }
 }

@@ -201,6 +201,7 @@ fn preflight(door: &Door, ask: &Ask<'_>, why: &mut impl Witness) -> Option<Verdi
     let route = door.routes.get(index)?;
     Some(match route.cors.as_ref()?.preflight(head, why) {
         Ok(headers) => Verdict::Answer(LocalAnswer::preflight(route, headers)),
+        Err(_) if route.mode == Mode::Observe => return None,
         Err(denial) => Verdict::Refuse(Box::new(Refusal::of(route, denial.into(), None))),
     })
 }

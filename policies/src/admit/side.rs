@@ -39,6 +39,8 @@ impl Moved {
 
 pub(super) fn choose(migration: &Migration, caller: &Caller, ask: &Ask<'_>, why: &mut impl Witness) -> Moved {
     let (place, stick) = place(&migration.stick_to, caller, ask);
+    // Who only looks on leaves no cookie behind either.
+    let stick = if migration.mode == Mode::Observe { Stick::Known } else { stick };
     let share = migration.share;
     let inside = share.holds(place);
     why.note("migrate", || {

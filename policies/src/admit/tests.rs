@@ -523,3 +523,21 @@ fn of_several_issuers_the_one_that_knows_most_of_the_token_is_heard() {
         ]);
     }
 }
+
+#[test]
+fn a_route_that_observes_refuses_no_preflight_and_sets_no_cookie() {
+    let world = World::new(
+        "version: 1
+targets: { a: { url: http://a }, b: { url: http://b } }
+routes:
+  - { name: all, mode: observe, cors: { origins: [https://shop.example] }, migrate: { from: a, to: b, share: 100% } }
+",
+    );
+    let preflight =
+        get("/").with("origin", "https://evil.example").with("access-control-request-method", "GET");
+    world.check(&[(Call { method: "OPTIONS", ..preflight }, "-> a")]);
+    match world.verdict(&get("/"), &mut Silent) {
+        Verdict::Permit(permit) => assert_eq!(permit.moved(), Some(Moved::StaysOld(Stick::Known))),
+        other => panic!("{other:?}"),
+    }
+}

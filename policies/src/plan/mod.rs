@@ -213,7 +213,8 @@ fn edge(notion: &mut Notion<'_>) -> Option<Door> {
     let mut making = Making::new("routes");
     for written in &document.routes.0 {
         let own = notion.whole(written.policies(), &written.profiles);
-        making.add(notion, written, own, None);
+        let name = written.name.as_ref().map_or("", Name::as_str);
+        making.add(notion, &format!("routes/{name}"), written, own, None);
     }
     making.door(notion)
 }
@@ -232,7 +233,7 @@ fn inbound(notion: &mut Notion<'_>) -> Option<Door> {
             Some(inbound) => (notion.whole(inbound.policies(), &block.profiles), inbound.routes.0.as_slice()),
             None => (Policies::default(), [].as_slice()),
         };
-        making.block(notion, &service.name, &[], own, routes, &app);
+        making.block(notion, "inbound", &service.name, &[], own, routes, &app);
     }
     making.door(notion)
 }
@@ -245,7 +246,7 @@ fn outbound(notion: &mut Notion<'_>) -> Option<Door> {
         let own = notion.whole(call.policies(), &call.profiles);
         let named = [HostWord(name.0.clone())];
         let hosts = if call.host.0.is_empty() { &named[..] } else { &call.host.0[..] };
-        making.block(notion, name, hosts, own, &call.routes.0, &target);
+        making.block(notion, &format!("calls/{name}"), name, hosts, own, &call.routes.0, &target);
     }
     making.door(notion)
 }
@@ -280,15 +281,17 @@ impl Making {
         Self { about, patterns: Vec::new(), routes: Vec::new() }
     }
 
+    /// `place` is the route's own in the whole document: its living state goes by it.
     fn add<'a>(
         &mut self,
         notion: &mut Notion<'a>,
+        place: &str,
         written: &WrittenRoute,
         policies: Policies<'a>,
         home: Option<&Arc<Target>>,
     ) {
         let pattern = notion.good(self.about, written.pattern());
-        let route = route::compile(notion, self.about, written, policies, home);
+        let route = route::compile(notion, place, written, policies, home);
         if let (Some(pattern), Some(route)) = (pattern, route) {
             self.patterns.push(pattern);
             self.routes.push(Arc::new(route));
@@ -296,9 +299,11 @@ impl Making {
     }
 
     /// All requests to one target: its own routes, and one for whatever they do not speak for.
+    #[allow(clippy::too_many_arguments, reason = "as many as a block has parts")]
     fn block<'a>(
         &mut self,
         notion: &mut Notion<'a>,
+        place: &str,
         name: &Name,
         hosts: &[HostWord],
         own: Policies<'a>,
@@ -311,14 +316,16 @@ impl Making {
             if route.host.0.is_empty() {
                 route.host.0 = hosts.to_vec();
             }
-            self.add(notion, &route, policies, Some(home));
+            // Routes of two blocks may have one name.
+            let own = route.name.as_ref().map_or("", Name::as_str);
+            self.add(notion, &format!("{place}/{own}"), &route, policies, Some(home));
         }
         let rest = WrittenRoute {
             name: Some(name.clone()),
             host: OneOrMany(hosts.to_vec()),
             ..WrittenRoute::default()
         };
-        self.add(notion, &rest, own, Some(home));
+        self.add(notion, place, &rest, own, Some(home));
     }
 
     /// Builds the table. Routes that cannot be told apart were refused when the document was loaded.

@@ -267,33 +267,32 @@ pub enum FallbackAnswer {
 /// `notion.trouble` says so, which makes the whole plan fail.
 pub(super) fn compile(
     notion: &mut Notion<'_>,
-    door: &str,
+    path: &str,
     written: &Written,
     own: Policies<'_>,
     home: Option<&Arc<Target>>,
 ) -> Option<Route> {
     let name = written.name.as_ref().map_or("", Name::as_str);
-    let path = format!("{door}/{name}");
-    let breaker = own.breaker;
     let mode = own.mode.unwrap_or_default();
+    let breaker = own.breaker.map(|breaker| (breaker, mode));
     Some(Route {
         name: name.into(),
-        action: action(notion, &path, written, home, breaker)?,
-        require: own.require.map(|require| requirement(notion, &path, require, mode)),
+        action: action(notion, path, written, home, breaker, mode)?,
+        require: own.require.map(|require| requirement(notion, path, require, mode)),
         limits: own
             .limit
             .iter()
             .flat_map(|list| &list.0)
             .enumerate()
-            .filter_map(|(n, limit)| self::limit(notion, &path, n, limit, mode))
+            .filter_map(|(n, limit)| self::limit(notion, path, n, limit, mode))
             .collect(),
         priority: own.priority.map(priority),
         deadline: own.deadline.map_or(DEADLINE, |wait| wait.0),
         deadline_holds: own.deadline.map_or(Holds::ForTheBeginning, |_| Holds::ToTheEnd),
         body_max: own.body_limit.map(|bytes| bytes.0),
-        retry: own.retry.map(|retry| retrying(notion, &path, retry, mode)),
+        retry: own.retry.map(|retry| retrying(notion, path, retry, mode)),
         hedge: own.hedge.map(|hedge| (hedge.after.0, mode.and(hedge.mode))),
-        fallback: own.fallback.and_then(|fallback| falling_back(notion, &path, fallback, breaker)),
+        fallback: own.fallback.and_then(|fallback| falling_back(notion, path, fallback, breaker)),
         fault: own.fault.map(|fault| fault::Settings {
             share: fault.share.unwrap_or_default(),
             delay: fault.delay.map(|wait| wait.0),
@@ -314,7 +313,8 @@ fn action(
     path: &str,
     written: &Written,
     home: Option<&Arc<Target>>,
-    breaker: Option<&policy::Breaker>,
+    breaker: OwnBreaker<'_>,
+    mode: Mode,
 ) -> Option<Action> {
     if let Some(answer) = &written.answer {
         return Some(Action::Answer(fixed(answer)));
@@ -337,7 +337,7 @@ fn action(
             stick_to: migrate.stick_to.as_ref().map_or(CountedBy::User, CountedBy::compile),
             share: first_share(migrate),
             written: migrate.clone(),
-            mode: migrate.mode.unwrap_or_default(),
+            mode: mode.and(migrate.mode),
         }));
     }
     let to = match &written.to {
@@ -356,9 +356,15 @@ fn first_share(migrate: &Migrate) -> Share {
     }
 }
 
-fn side(notion: &Notion<'_>, path: &str, target: Arc<Target>, own: Option<&policy::Breaker>) -> Side {
+/// The breaker a route has for itself, and whether the route only observes.
+type OwnBreaker<'a> = Option<(&'a policy::Breaker, Mode)>;
+
+fn side(notion: &Notion<'_>, path: &str, target: Arc<Target>, own: OwnBreaker<'_>) -> Side {
     let breaker = match (own, &target.breaker) {
-        (Some(own), _) => Some(breaker(&format!("{path}/{}", target.name), own, notion.living)),
+        (Some((own, mode)), _) => {
+            let (state, own) = breaker(&format!("{path}/{}", target.name), own, notion.living);
+            Some((state, mode.and(Some(own))))
+        }
         (None, Some(shared)) => Some(breaker(&target.name, shared, notion.living)),
         (None, None) => None,
     };
@@ -503,7 +509,7 @@ fn falling_back(
     notion: &mut Notion<'_>,
     path: &str,
     written: &policy::Fallback,
-    breaker: Option<&policy::Breaker>,
+    breaker: OwnBreaker<'_>,
 ) -> Option<Fallback> {
     use When::{Breaker, Bulkhead, Connect, NoEndpoint, Overload, Reset, Timeout};
     let give = if let Some(to) = &written.to {

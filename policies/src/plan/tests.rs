@@ -122,3 +122,41 @@ routes:
         assert_eq!(told(subject, key), holds, "{subject}: {key}");
     }
 }
+
+/// Two calls may have routes of one name: what is counted for one must not be counted for the other.
+#[test]
+fn routes_of_two_calls_share_no_state_for_having_one_name() {
+    let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
+    let call = "{ routes: [{ name: read, path: /r, limit: { per: route, rate: 1/s }, retry: {} }] }";
+    let text = format!(
+        "version: 1
+targets: {{ a: {{ url: http://a }}, b: {{ url: http://b }} }}
+service: {{ name: read, url: http://127.0.0.1:1 }}
+inbound: {{ limit: {{ per: route, rate: 1/s }}, routes: [{{ name: read, path: /r, limit: {{ per: route, rate: 1/s }} }}] }}
+calls: {{ a: {call}, b: {call} }}
+"
+    );
+    let plan = compile(&text, &living);
+    let limited = plan.outbound.routes.iter().chain(&plan.inbound.routes).flat_map(|route| &route.limits);
+    let ids: std::collections::BTreeSet<_> = limited.map(|limit| limit.id).collect();
+    assert_eq!(ids.len(), 4);
+    let budgets: Vec<_> = plan.outbound.routes.iter().filter_map(|route| route.retry.as_ref()).collect();
+    assert!(!Arc::ptr_eq(&budgets[0].budget, &budgets[1].budget));
+}
+
+#[test]
+fn a_route_that_observes_observes_in_all_its_policies() {
+    let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
+    let text = "version: 1
+targets: { a: { url: http://a }, b: { url: http://b } }
+routes:
+  - { name: moving, mode: observe, breaker: { open_at: 50% of 20 in 10s }, migrate: { from: a, to: b, share: 100% } }
+";
+    match &compile(text, &living).edge.routes[0].action {
+        Action::Migrate(migration) => {
+            assert_eq!(migration.mode, Mode::Observe);
+            assert_eq!(migration.from.breaker.as_ref().unwrap().1, Mode::Observe);
+        }
+        other => panic!("{other:?}"),
+    }
+}
