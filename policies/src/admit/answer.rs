@@ -8,8 +8,10 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use smallvec::SmallVec;
 
 use super::{Ask, Observed, Standing, StoreAsk};
+use crate::headers::Forwarding;
+use crate::headers::forwarded::client_secure;
 use crate::limit::Outcome;
-use crate::plan::{Action, Limit, Redirect, Route};
+use crate::plan::{Action, Limit, Plan, Redirect, Route};
 use crate::request::Secure;
 use crate::route::Allowed;
 use crate::verdict::{Again, Denial, Fault, Row};
@@ -138,6 +140,7 @@ impl LocalAnswer {
     /// The fixed answer or the redirect of a route; nothing if it cannot be written.
     pub(super) fn of<'p>(
         route: &Arc<Route>,
+        plan: &Plan,
         ask: &Ask<'_>,
         parameter: impl Fn(&str) -> Option<&'p str>,
     ) -> Option<Self> {
@@ -148,7 +151,8 @@ impl LocalAnswer {
                 Some(Self::new(route, answer.status, headers, answer.body.clone()))
             }
             Action::Redirect(redirect) => {
-                headers.insert(LOCATION, HeaderValue::from_str(&location(redirect, ask, parameter)).ok()?);
+                headers
+                    .insert(LOCATION, HeaderValue::from_str(&location(redirect, plan, ask, parameter)).ok()?);
                 Some(Self::new(route, redirect.status, headers, "".into()))
             }
             Action::Forward(_) | Action::Migrate(_) => None,
@@ -156,10 +160,19 @@ impl LocalAnswer {
     }
 }
 
-fn location<'p>(redirect: &Redirect, ask: &Ask<'_>, parameter: impl Fn(&str) -> Option<&'p str>) -> String {
-    let scheme = redirect.scheme.as_deref().unwrap_or(match ask.incoming.peer.secure {
-        Secure::Plain => "http",
-        Secure::Tls => "https",
+fn location<'p>(
+    redirect: &Redirect,
+    plan: &Plan,
+    ask: &Ask<'_>,
+    parameter: impl Fn(&str) -> Option<&'p str>,
+) -> String {
+    // What the client used, not what the proxy before us did: it may have taken the TLS off.
+    let (peer, headers) = (ask.incoming.peer, &ask.incoming.head.headers);
+    let scheme = redirect.scheme.as_deref().unwrap_or_else(|| {
+        match client_secure(peer, headers, &plan.trust, &Forwarding::default()) {
+            Secure::Plain => "http",
+            Secure::Tls => "https",
+        }
     });
     let host = match (&redirect.host, ask.clean.port) {
         (Some(host), _) => host.clone(),

@@ -146,7 +146,7 @@ pub fn admit(plan: &Plan, door: &Door, ask: &Ask<'_>, why: &mut impl Witness) ->
                 .map(|edit| edit.apply(&ask.clean.path, |name| params.value(name)).into_owned());
             Verdict::Permit(Permit { path, observed, standing, asks, ..permit })
         }
-        Ok(None) => match LocalAnswer::of(route, ask, |name| params.value(name)) {
+        Ok(None) => match LocalAnswer::of(route, plan, ask, |name| params.value(name)) {
             Some(answer) => {
                 why.note("route", || format!("`{}` answers by itself", route.name));
                 Verdict::Answer(LocalAnswer { asks, ..answer })

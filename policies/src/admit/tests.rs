@@ -541,3 +541,20 @@ routes:
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_redirect_keeps_the_scheme_the_client_used_before_a_trusted_proxy() {
+    let text = "version: 1
+trust: { networks: [10.0.0.0/8] }
+routes: [{ name: all, redirect: { path: /new } }]
+";
+    let leads_to = |from: [u8; 4]| {
+        let call = Call { from: from.into(), ..get("/").with("x-forwarded-proto", "https") };
+        match World::new(text).verdict(&call, &mut Silent) {
+            Verdict::Answer(answer) => answer.headers["location"].to_str().unwrap().to_owned(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(leads_to([10, 0, 0, 1]), "https://shop.example/new");
+    assert_eq!(leads_to([203, 0, 113, 9]), "http://shop.example/new", "a stranger's word is not taken");
+}
