@@ -42,12 +42,30 @@ impl<'a> Place<'a> {
             Value::List(items) => items.iter().filter(|item| !self.cuts.has(item)).nth(n),
             Value::Map(_) | Value::Scalar { .. } => Some(node),
         };
+        match item {
+            Some(item) => self.at_item(item),
+            None => Self { node: None, ..self },
+        }
+    }
+
+    /// All items that could be read: for a list that may be long, where asking for each by its number would count
+    /// from the first one every time.
+    pub(super) fn items(self) -> Vec<Self> {
+        match self.node.map(|node| &node.value) {
+            Some(Value::List(items)) => {
+                items.iter().filter(|item| !self.cuts.has(item)).map(|item| self.at_item(item)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn at_item(self, item: &'a Node) -> Self {
         // A block in a list begins where its first key does; that key is the better mark.
-        let at = item.map_or(self.at, |item| match &item.value {
+        let at = match &item.value {
             Value::Map(entries) => entries.first().map_or(item.at, |entry| entry.key_at),
             _ => item.at,
-        });
-        Self { node: item, at, ..self }
+        };
+        Self { node: Some(item), at, ..self }
     }
 
     /// Do the names that stand here include this one, read or not? What could not be read is a problem already, and

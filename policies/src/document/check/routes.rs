@@ -54,8 +54,9 @@ fn routes(
     outer: Policies<'_>,
 ) {
     let mut names: HashMap<&Name, usize> = HashMap::new();
+    let places = list.items();
     for (n, route) in routes.iter().enumerate() {
-        let place = list.item(n);
+        let place = places.get(n).copied().unwrap_or(list);
         match &route.name {
             None if !place.names("name") => {
                 place.problem_with_hint(
@@ -78,21 +79,35 @@ fn routes(
         let all = block(document, root, route.policies(), &route.profiles, outer, place);
         templated(&route.path.0, all, place);
     }
-    overlaps(routes, list);
+    overlaps(routes, list, &places);
 }
 
 /// Routes that no order can tell apart.
-fn overlaps(routes: &[Route], list: Place<'_>) {
-    let patterns = routes.iter().enumerate().filter_map(|(n, route)| Some((n, route.pattern().ok()?)));
-    let (places, patterns): (Vec<_>, Vec<_>) = patterns.unzip();
+fn overlaps(routes: &[Route], list: Place<'_>, places: &[Place<'_>]) {
+    let whole = |n: usize, route: &Route| places.get(n).is_none_or(|place| is_whole(route, *place));
+    let patterns = routes.iter().enumerate().filter(|(n, route)| whole(*n, route));
+    let patterns = patterns.filter_map(|(n, route)| Some((n, route.pattern().ok()?)));
+    let (numbers, patterns): (Vec<_>, Vec<_>) = patterns.unzip();
     let Err(conflicts) = Table::build(patterns) else { return };
     for conflict in conflicts {
         let second = match &conflict {
-            Conflict::SameRequests { second, .. } => places.get(*second),
+            Conflict::SameRequests { second, .. } => numbers.get(*second),
             Conflict::RegexesTooLarge { .. } | Conflict::TooManyPlaces { .. } => None,
         };
-        second.map_or(list, |n| list.item(*n)).problem(conflict.to_string());
+        second.and_then(|n| places.get(*n)).copied().unwrap_or(list).problem(conflict.to_string());
     }
+}
+
+/// Could all that says which requests it is for be read? A route whose path is a problem would seem to be for every path.
+fn is_whole(route: &Route, place: Place<'_>) -> bool {
+    let read = [
+        ("path", !route.path.0.is_empty()),
+        ("path_regex", route.path_regex.is_some()),
+        ("host", !route.host.0.is_empty()),
+        ("method", !route.method.0.is_empty()),
+        ("match", route.matching.is_some()),
+    ];
+    read.iter().all(|(key, there)| *there || !place.names(key) || place.is_hollow(key))
 }
 
 /// A block with policies of its own and with profiles; returns all that hold for it.
