@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use policies::observe::{self, Metric, Record, method_label};
@@ -40,13 +40,24 @@ pub struct Metrics {
     gauges: Mutex<Vec<Arc<dyn Gauges>>>,
 }
 
-/// Where the requests of one route to one target are counted, by core.
+/// Where the requests of one route to one target are counted, by core. A core's cell is made when it counts first: of many
+/// routes most are seldom asked for.
 #[derive(Clone)]
-pub struct RouteCells(Arc<[Cell]>);
+pub struct RouteCells(Arc<[OnceLock<Box<Cell>>]>);
 
 impl Default for RouteCells {
     fn default() -> Self {
-        Self([Cell::default()].into())
+        Self([OnceLock::new()].into())
+    }
+}
+
+impl RouteCells {
+    fn of(&self, worker: usize) -> Option<&Cell> {
+        Some(self.0.get(worker)?.get_or_init(Box::default))
+    }
+
+    fn made(&self) -> impl Iterator<Item = &Cell> {
+        self.0.iter().filter_map(OnceLock::get).map(|cell| &**cell)
     }
 }
 
@@ -137,7 +148,7 @@ impl Metrics {
         }
         let key = if pairs.len() < PAIRS_MAX { key } else { ("other".to_owned(), "other".to_owned()) };
         let workers = self.workers;
-        let fresh = || RouteCells((0..workers).map(|_| Cell::default()).collect());
+        let fresh = || RouteCells((0..workers).map(|_| OnceLock::new()).collect());
         pairs.entry(key).or_insert_with(fresh).clone()
     }
 
@@ -147,7 +158,7 @@ impl Metrics {
     }
 
     pub(super) fn count(&self, worker: usize, cells: &RouteCells, record: &Record) {
-        let Some(cell) = cells.0.get(worker) else { return };
+        let Some(cell) = cells.of(worker) else { return };
         cell.kinds.count(kind_key(record));
         if let Some(slug) = record.slug {
             cell.slugs.count(slug_key(slug));
@@ -170,7 +181,7 @@ impl Metrics {
 
     pub(super) fn attempt(&self, worker: usize, cells: &RouteCells, outcome: &str) {
         let at = OUTCOMES.iter().position(|known| *known == outcome);
-        if let Some(count) = at.and_then(|at| cells.0.get(worker)?.attempts.get(at)) {
+        if let Some(count) = at.and_then(|at| cells.of(worker)?.attempts.get(at)) {
             add(count, 1);
         }
     }
@@ -201,7 +212,7 @@ impl Metrics {
 fn pair(families: &mut Families, route: &str, target: &str, cells: &RouteCells) {
     let mut buckets = [0_u64; BOUNDS.len() + 1];
     let (mut micros, mut retries) = (0, 0);
-    for cell in cells.0.iter() {
+    for cell in cells.made() {
         for (key, count) in cell.kinds.each().filter(|(_, count)| *count > 0) {
             let method = usize::try_from(key >> 16).ok().and_then(|at| METHODS.get(at.saturating_sub(1)));
             let status = if key == OTHERS { "other".to_owned() } else { (key & 0xffff).to_string() };
@@ -337,4 +348,22 @@ fn histogram(buckets: &[u64; BOUNDS.len() + 1], sum: Duration) -> proto::Histogr
     histogram.set_sample_count(buckets.iter().sum());
     histogram.set_sample_sum(sum.as_secs_f64());
     histogram
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_that_counts_nothing_of_a_route_keeps_no_cell_for_it() {
+        let metrics = Metrics::new(2);
+        let cells = metrics.cells("orders", "monolith");
+        assert_eq!(cells.made().count(), 0);
+        metrics.attempt(1, &cells, "success");
+        metrics.attempt(1, &cells, "success");
+        assert_eq!(cells.made().count(), 1);
+        assert!(
+            metrics.scrape(0, 0).contains("banyan_attempts_total{target=\"monolith\",outcome=\"success\"} 2")
+        );
+    }
 }
