@@ -1,7 +1,7 @@
 //! Questions that are put to the data path itself: `explain`, from files or to a running gateway; and `rollback`.
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpStream};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::reload::{fetched, materials};
 
 /// A running gateway answers within this, or not at all.
 const WITHIN: Duration = Duration::from_secs(10);
+/// The longest answer that is read.
+const ANSWER_MAX: u64 = 16 << 20;
 
 /// What becomes of a request.
 #[derive(Args)]
@@ -27,19 +29,14 @@ pub struct Explain {
     /// Where the request comes from. Default: this machine.
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
-    /// A file of JSON that stands for the claims of a verified token. Only with --policies.
-    #[arg(long, value_name = "FILE", requires = "policies")]
+    /// A file of JSON that stands for the claims of a verified token. Not with --admin.
+    #[arg(long, value_name = "FILE", conflicts_with = "admin")]
     claims: Option<PathBuf>,
     /// The document: a file or a directory.
-    #[arg(
-        long,
-        env = "BANYAN_POLICIES",
-        value_name = "PATH",
-        conflicts_with = "admin",
-        required_unless_present = "admin"
-    )]
+    #[arg(long, env = "BANYAN_POLICIES", value_name = "PATH", required_unless_present = "admin")]
     policies: Option<PathBuf>,
-    /// The admin pages of a running gateway, `http://127.0.0.1:9901`, instead of a document.
+    // No conflict with `policies`: that is set in the environment wherever a gateway runs, and would refuse this.
+    /// The admin pages of a running gateway, `http://127.0.0.1:9901`: it is asked instead of a document.
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
 }
@@ -60,7 +57,11 @@ pub struct Rollback {
 
 impl Explain {
     pub(super) fn answer(&self) -> Result<String, String> {
-        let Some(path) = &self.policies else { return self.ask() };
+        let path = match (&self.admin, &self.policies) {
+            (Some(admin), _) => return self.ask(admin),
+            (None, Some(path)) => path,
+            (None, None) => return Err("name a document with --policies, or a gateway with --admin".into()),
+        };
         let document = super::load(path)?;
         let question = Question {
             method: self.method.clone(),
@@ -72,7 +73,7 @@ impl Explain {
         explain(&document, &materials(&fetched(&document)), 0, &question)
     }
 
-    fn ask(&self) -> Result<String, String> {
+    fn ask(&self, admin: &str) -> Result<String, String> {
         let mut query = format!("method={}&url={}", encoded(&self.method), encoded(&self.url));
         for header in &self.headers {
             query.push_str(&format!("&header={}", encoded(header)));
@@ -80,7 +81,7 @@ impl Explain {
         if let Some(from) = self.from {
             query.push_str(&format!("&from={from}"));
         }
-        call(self.admin.as_deref().unwrap_or_default(), "GET", &format!("/explain?{query}"), "")
+        call(admin, "GET", &format!("/explain?{query}"), "")
     }
 }
 
@@ -115,18 +116,36 @@ fn claims(path: &PathBuf) -> Result<serde_json::Value, String> {
 
 /// One small request to the admin pages, which are plain HTTP on this machine.
 fn call(admin: &str, method: &str, target: &str, field: &str) -> Result<String, String> {
-    let host = admin.strip_prefix("http://").unwrap_or(admin).trim_end_matches('/');
     let told = |error: &dyn std::fmt::Display| format!("{admin}: {error}");
-    let mut stream = TcpStream::connect(host).map_err(|error| told(&error))?;
-    stream.set_read_timeout(Some(WITHIN)).map_err(|error| told(&error))?;
+    if admin.starts_with("https://") {
+        return Err(told(&"the admin pages speak plain HTTP: http://address:port"));
+    }
+    let host = admin.strip_prefix("http://").unwrap_or(admin).trim_end_matches('/');
+    let mut stream = connect(host).map_err(|error| told(&error))?;
     let request = format!(
         "{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 0\r\n{field}\r\n"
     );
     stream.write_all(request.as_bytes()).map_err(|error| told(&error))?;
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(|error| told(&error))?;
+    stream.take(ANSWER_MAX).read_to_string(&mut answer).map_err(|error| told(&error))?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     if head.starts_with("HTTP/1.1 200") { Ok(body.to_owned()) } else { Err(told(&body.trim())) }
+}
+
+/// Whichever of its addresses answers first in their order.
+fn connect(host: &str) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::other("it has no address");
+    for address in host.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, WITHIN) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(WITHIN))?;
+                stream.set_write_timeout(Some(WITHIN))?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Everything but letters, digits and four marks, percent-encoded.

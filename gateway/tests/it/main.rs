@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod asks;
 mod decides;
 mod doors;
 mod keys;
