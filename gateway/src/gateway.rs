@@ -352,6 +352,6 @@ fn admin(
         drain: Arc::new(move || drain.drain()),
     };
     let gate = Gate { hosts: settings.admin_hosts.clone(), token };
-    house.spawn(Arc::new(Admin { gate, hooks }).serve(listener));
+    house.spawn(Arc::new(Admin::new(gate, hooks)).serve(listener));
     Ok(at)
 }

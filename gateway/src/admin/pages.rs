@@ -14,6 +14,7 @@ const FINE: u16 = 200;
 pub(super) const BAD: u16 = 400;
 pub(super) const UNAUTHORIZED: u16 = 401;
 pub(super) const FORBIDDEN: u16 = 403;
+pub(super) const BROKEN: u16 = 500;
 const NOWHERE: u16 = 404;
 const NOT_THAT_WAY: u16 = 405;
 const UNREADY: u16 = 503;
@@ -68,18 +69,20 @@ impl Page {
     }
 }
 
-/// Answers a request that was let in.
-pub(super) async fn page(hooks: &Hooks, head: &Parts, body: &[u8]) -> Page {
+/// Answers a request that was let in. It may take as long as compiling a document does.
+pub(super) fn page(hooks: &Hooks, head: &Parts, body: &[u8]) -> Page {
     let path = head.uri.path();
     let query = head.uri.query().unwrap_or_default();
-    if matches!(path, "/rollback" | "/drain") {
-        return if head.method == Method::POST {
-            change(hooks, path, query)
-        } else {
-            Page::text(NOT_THAT_WAY, "POST\n")
-        };
+    let (fits, how) = match (path, &head.method) {
+        ("/rollback" | "/drain", method) => (method == Method::POST, "POST\n"),
+        ("/explain", &Method::POST) => (true, ""),
+        (_, method) => (matches!(*method, Method::GET | Method::HEAD), "GET\n"),
+    };
+    if !fits {
+        return Page::text(NOT_THAT_WAY, how);
     }
     match path {
+        "/rollback" | "/drain" => change(hooks, path, query),
         "/" => Page::text(FINE, INDEX),
         "/live" => Page::text(FINE, "alive\n"),
         "/ready" if (hooks.is_ready)() => Page::text(FINE, "ready\n"),
@@ -96,7 +99,7 @@ pub(super) async fn page(hooks: &Hooks, head: &Parts, body: &[u8]) -> Page {
         "/targets" => Page::json(&(hooks.targets)()),
         "/limits" => Page::json(&(hooks.limits)()),
         "/connections" => Page::json(&(hooks.connections)()),
-        "/explain" => explained(hooks, query, body).await,
+        "/explain" => explained(hooks, query, body),
         _ => Page::text(NOWHERE, INDEX),
     }
 }
@@ -117,7 +120,7 @@ fn change(hooks: &Hooks, path: &str, query: &str) -> Page {
     }
 }
 
-async fn explained(hooks: &Hooks, query: &str, body: &[u8]) -> Page {
+fn explained(hooks: &Hooks, query: &str, body: &[u8]) -> Page {
     let pairs: Vec<(String, String)> =
         form(query).chain(form(std::str::from_utf8(body).unwrap_or_default())).collect();
     let last =

@@ -214,3 +214,30 @@ fn explaining_says_what_the_data_path_does() {
         );
     }
 }
+
+#[test]
+fn a_page_is_read_by_reading_and_by_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = file(folder.path(), "token", "a long secret\n");
+    let world = world_with(DOCUMENT, |settings| settings.admin_token_file = Some(token));
+    let rows = [
+        ("GET", "/live", "", 200),
+        ("HEAD", "/live", "", 200),
+        ("POST", "/live", "", 401),
+        ("DELETE", "/explain?url=http://a/", "", 401),
+        ("PUT", "/explain?url=http://a/", "", 401),
+        ("POST", "/live", "a long secret", 405),
+        ("PUT", "/explain?url=http://a/", "a long secret", 405),
+        ("PUT", "/rollback", "a long secret", 405),
+        ("HEAD", "/drain", "a long secret", 405),
+        ("GET", "/explain?url=http://a/", "", 200),
+    ];
+    for (method, path, token, status) in rows {
+        let field =
+            if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n{field}\r\n");
+        assert_eq!(admin(&world, &request).status, status, "{method} {path} {token}");
+    }
+    assert_eq!(page(&world, "/ready").status, 200, "nothing was drained");
+}
