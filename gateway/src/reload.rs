@@ -4,6 +4,8 @@
 //! stays. Read [`Plans`]. What else has to be ready for a plan is prepared by a hook, [`Prepare`], which can refuse it.
 
 mod history;
+#[cfg(test)]
+mod tests;
 mod watcher;
 
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ use policies::state::{Living, stable_hash};
 use crate::settings::Settings;
 use crate::sources;
 
+use history::Left;
 pub use history::{Generation, KEPT};
 pub use watcher::Watcher;
 
@@ -96,35 +99,41 @@ struct Read {
 }
 
 impl Plans {
-    /// Reads the document for the first time. If it is no good, the last good one of an earlier run is taken, if there is one.
+    /// Reads the document for the first time. If it is no good, the newest of an earlier run that is still good
+    /// is taken, if there is one.
     pub fn load(settings: &Settings, living: Arc<Living>, prepare: Prepare) -> Result<Self, LoadError> {
-        let kept = settings.state.as_deref().map(history::read).unwrap_or_default();
+        let Left { kept, next } = settings.state.as_deref().map(history::read).unwrap_or_default();
         let read = of(sources::read(&settings.policies).map_err(|error| error.to_string()));
+        let prepared = |read: &Read, number: u64| {
+            let (document, plan) = make(read, &living, number)?;
+            let apply = prepare(&plan).map_err(|problems| problems.join("\n"))?;
+            Ok::<_, String>((document, plan, apply))
+        };
         // A restart is no change: what was in force before goes on under its number.
         let unchanged = kept.last().filter(|last| read.says(&last.sources)).map(|last| last.number);
-        let first = unchanged.unwrap_or(kept.last().map_or(1, |last| last.number + 1));
-        let made = make(&read, &living, first).and_then(|(document, plan)| {
-            let apply = prepare(&plan).map_err(|problems| problems.join("\n"))?;
-            Ok((document, plan, apply, read.text(), "read at the start".to_owned()))
-        });
-        let (made, failure) = match made {
-            Ok(made) => (made, None),
+        let (made, entry, failure) = match prepared(&read, unchanged.unwrap_or(next)) {
+            Ok(made) => {
+                let new = || Generation::new(next, "read at the start".into(), read.text());
+                (made, unchanged.is_none().then(new), None)
+            }
             Err(problems) => {
-                let Some(last) = kept.last() else { return Err(LoadError(problems)) };
                 log::error!(target: "banyan", "the document is refused:\n{problems}");
-                let read = of(Ok(last.sources.clone()));
-                let (document, plan) = make(&read, &living, first).map_err(LoadError)?;
-                let apply = prepare(&plan).map_err(|problems| LoadError(problems.join("\n")))?;
-                let words = format!("generation {} again: the document is refused", last.number);
+                let again = kept.iter().rev().find_map(|earlier| {
+                    let no_good = |problems: &String| {
+                        log::error!(target: "banyan", "generation {} is no good any more:\n{problems}", earlier.number);
+                    };
+                    let made = prepared(&of(Ok(earlier.sources.clone())), next).inspect_err(no_good).ok()?;
+                    Some((made, earlier))
+                });
+                let Some((made, earlier)) = again else { return Err(LoadError(problems)) };
+                let words = format!("generation {} again: the document is refused", earlier.number);
                 log::error!(target: "banyan", "{words}");
-                ((document, plan, apply, last.sources.clone(), words), Some(Failure::now(problems)))
+                (made, Some(Generation::again(next, words, earlier)), Some(Failure::now(problems)))
             }
         };
-        let (document, plan, apply, sources, words) = made;
+        let (document, plan, apply) = made;
         let mut history = kept;
-        if unchanged.is_none() {
-            history.push(Generation::new(first, words, sources));
-        }
+        history.extend(entry);
         let wanted = read.wanted();
         let seen = Seen::of(&read.sources, &wanted);
         let failures = u64::from(failure.is_some());

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use policies::document::Source;
 use serde::{Deserialize, Serialize};
@@ -41,7 +41,8 @@ pub struct Told {
 #[derive(Deserialize, Serialize)]
 struct Kept {
     generation: u64,
-    of: u64,
+    /// Not in what was kept before there was a way back from a way back: such a one is its own.
+    of: Option<u64>,
     since: u64,
     words: String,
     files: Vec<(String, String)>,
@@ -52,25 +53,42 @@ impl Generation {
         Self { number, of: number, since: crate::clock::unix().as_secs(), words, sources }
     }
 
+    /// An earlier one's text, in force again under another number.
+    pub(super) fn again(number: u64, words: String, earlier: &Self) -> Self {
+        Self { of: earlier.of, ..Self::new(number, words, earlier.sources.clone()) }
+    }
+
     pub(super) fn told(&self) -> Told {
         Told { generation: self.number, since: self.since, words: self.words.clone() }
     }
 }
 
-/// What an earlier run left, the oldest first. What cannot be read is left out, and said.
-pub(super) fn read(folder: &Path) -> Vec<Generation> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
+/// What an earlier run left.
+pub(super) struct Left {
+    /// The oldest first.
+    pub kept: Vec<Generation>,
+    /// A number after all that were used, also by those that cannot be read.
+    pub next: u64,
+}
+
+impl Default for Left {
+    fn default() -> Self {
+        Self { kept: Vec::new(), next: 1 }
+    }
+}
+
+/// Reads what an earlier run left. What cannot be read is left out, and said.
+pub(super) fn read(folder: &Path) -> Left {
+    let mut left = Left::default();
+    let found = &mut left.kept;
+    for path in numbered(folder).into_iter().flatten() {
+        left.next = left.next.max(number_of(&path).unwrap_or_default().saturating_add(1));
         let kept = fs::read(&path).map_err(|error| error.to_string());
         match kept.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).map_err(|error| error.to_string()))
         {
             Ok(kept) => found.push(Generation {
                 number: kept.generation,
-                of: kept.of,
+                of: kept.of.unwrap_or(kept.generation),
                 since: kept.since,
                 words: kept.words,
                 sources: kept.files.into_iter().map(|(name, text)| Source::new(name, text)).collect(),
@@ -81,7 +99,7 @@ pub(super) fn read(folder: &Path) -> Vec<Generation> {
     found.sort_by_key(|generation| generation.number);
     let surplus = found.len().saturating_sub(KEPT);
     found.drain(..surplus);
-    found
+    left
 }
 
 /// Writes one, and removes what is older than the last [`KEPT`].
@@ -91,7 +109,7 @@ pub(super) fn write(folder: &Path, generation: &Generation) -> io::Result<()> {
         generation.sources.iter().map(|source| (source.name.clone(), source.text.to_string())).collect();
     let kept = Kept {
         generation: generation.number,
-        of: generation.of,
+        of: Some(generation.of),
         since: generation.since,
         words: generation.words.clone(),
         files,
@@ -101,14 +119,23 @@ pub(super) fn write(folder: &Path, generation: &Generation) -> io::Result<()> {
     file.write_all(&serde_json::to_vec(&kept)?)?;
     file.sync_all()?;
     fs::rename(&part, &whole)?;
-    let mut all: Vec<_> = fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
-    all.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
-    all.sort();
+    let all = numbered(folder)?;
     let surplus = all.len().saturating_sub(KEPT);
     all.iter().take(surplus).try_for_each(fs::remove_file)
 }
 
-/// Sorted as text they are sorted by number.
+/// The files that are ours, by number. What else somebody put there is neither read nor removed.
+fn numbered(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut all: Vec<_> = fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
+    all.retain(|path| number_of(path).is_some());
+    all.sort_by_key(|path| number_of(path));
+    Ok(all)
+}
+
+fn number_of(path: &Path) -> Option<u64> {
+    path.file_name()?.to_str()?.strip_suffix(".json")?.parse().ok()
+}
+
 fn name(number: u64) -> String {
     format!("{number:020}.json")
 }
