@@ -5,27 +5,39 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, SyncSender};
+use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use policies::observe::timestamp;
 
 /// Lines that wait for the writer.
 const WAITING_MAX: usize = 1024;
+/// How long the last lines may take when the process ends.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 
 static LOG: OnceLock<ProcessLog> = OnceLock::new();
 
 struct ProcessLog {
-    lines: SyncSender<String>,
+    lines: SyncSender<Told>,
     dropped: AtomicU64,
+}
+
+enum Told {
+    /// To be answered when everything before it has been written.
+    Flush(SyncSender<()>),
+    Line(String),
 }
 
 /// Begins to write the log. A second call changes nothing.
 pub fn install() {
-    let (lines, told) = mpsc::sync_channel::<String>(WAITING_MAX);
+    let (lines, told) = mpsc::sync_channel(WAITING_MAX);
     let writer = std::thread::Builder::new().name("banyan-log".into()).spawn(move || {
-        while let Ok(line) = told.recv() {
+        while let Ok(told) = told.recv() {
             // Nobody to tell if nobody listens.
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            let _ = match told {
+                Told::Flush(done) => done.try_send(()).map_err(std::io::Error::other),
+                Told::Line(line) => std::io::stderr().write_all(line.as_bytes()),
+            };
         }
     });
     if writer.is_err() {
@@ -64,10 +76,16 @@ impl Log for ProcessLog {
             "\",\"level\":\"{level}\",\"target\":\"{}\",\"message\":{words}}}\n",
             record.target()
         ));
-        if self.lines.try_send(line).is_err() {
+        if self.lines.try_send(Told::Line(line)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn flush(&self) {}
+    /// Waits for the last lines. A process that ends calls it through [`log::logger`]: they say why it ends.
+    fn flush(&self) {
+        let (done, written) = mpsc::sync_channel(1);
+        if self.lines.try_send(Told::Flush(done)).is_ok() {
+            let _ = written.recv_timeout(FLUSH_WITHIN);
+        }
+    }
 }
