@@ -29,7 +29,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let told = match Arguments::parse().command {
-        Command::Run(settings) => run(&settings).map(|()| String::new()).map_err(|error| error.to_string()),
+        Command::Run(settings) => {
+            let ended = run(&settings).map(|()| String::new()).map_err(|error| error.to_string());
+            // The last lines say why it ends.
+            log::logger().flush();
+            ended
+        }
         Command::Ask(question) => answer(&question),
     };
     match told {
