@@ -16,11 +16,12 @@ use policies::guard::raw::{self, Upgrading};
 use policies::reply::Reply;
 use policies::verdict::{Denial, Fault};
 use policies::why::Silent;
+use shell::exchange::{Core, Exchange, Watch};
+use shell::listen::{Conn, Fence, Head, Limits, Phase};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
-use crate::exchange::{Core, Exchange, Watch};
-use crate::listen::{Conn, Fence, Head, Limits, Phase};
+use crate::lent::Lent;
 use crate::proxy::Front;
 
 /// Room for the request line beside the fields.
@@ -109,7 +110,7 @@ pub async fn serve(serving: Arc<Serving>, mut conn: Conn) {
 async fn h2(serving: &Serving, mut conn: Conn) {
     conn.relax();
     conn.fence(Fence::Open);
-    serving.engine.process_new(Box::new(conn), &serving.shutdown).await;
+    serving.engine.process_new(Box::new(Lent::new(conn)), &serving.shutdown).await;
 }
 
 /// One request of HTTP/1. The connection, if it can have another.
@@ -129,7 +130,7 @@ async fn request(serving: &Serving, mut conn: Conn) -> Option<Conn> {
     let head = conn.take_head();
     conn.fence(fence);
     let (lent, loan) = conn.lend();
-    let mut session = ServerSession::new_http1(lent);
+    let mut session = ServerSession::new_http1(Box::new(Lent::new(lent)));
     session.set_pipelined_prefix(head);
     let draining = *serving.phase.borrow() == Phase::Draining;
     session.set_keepalive((!draining).then_some(60));
@@ -137,7 +138,7 @@ async fn request(serving: &Serving, mut conn: Conn) -> Option<Conn> {
     match watch.clone().guard(serving.engine.proxy.process_new_http(session, &serving.shutdown)).await {
         Ok(Some(reused)) => {
             let (stream, _) = reused.consume();
-            stream.into_any().downcast::<Conn>().ok().map(|conn| conn.returned())
+            stream.into_any().downcast::<Lent>().ok().map(|lent| lent.returned())
         }
         Ok(None) => {
             if let Some(conn) = loan.recover() {

@@ -17,6 +17,18 @@ use arc_swap::ArcSwap;
 use pingora::server::configuration::ServerConf;
 use policies::plan::{Action, Plan};
 use policies::state::{Living, Room, SharedRoom};
+use shell::admin::{Admin, Gate, Hooks};
+use shell::exchange::Planned;
+use shell::keys::Keys;
+use shell::listen::{
+    Accepting, BindError, Certificates, CertsError, Counters, Limits, ListenAt, Permits, Phase, Sockets,
+    Speaks, take_over,
+};
+use shell::reload::{LoadError, Plans, Watcher};
+use shell::sight::Sight;
+use shell::store::{Store, StoreError};
+use shell::telemetry::{Telemetry, TelemetryError};
+use shell::upstream::{MaterialError, ResolverSettings, Roots, Unable, Upstreams};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -24,22 +36,20 @@ pub use exit::Exit;
 pub use run::run;
 use worker::{Shared, work};
 
-use crate::admin::{Admin, Gate, Hooks};
-use crate::exchange::Planned;
-use crate::keys::Keys;
-use crate::listen::{
-    Accepting, BindError, Certificates, CertsError, Counters, Limits, Permits, Phase, Sockets, Speaks,
-    take_over,
-};
-use crate::reload::{LoadError, Plans, Watcher};
-use crate::settings::{ListenAt, Settings};
-use crate::sight::Sight;
-use crate::store::{Store, StoreError};
-use crate::telemetry::{Telemetry, TelemetryError};
-use crate::upstream::{MaterialError, ResolverSettings, Roots, Upstreams};
+use crate::settings::Settings;
 
 /// How often a request may be tried at all; each route says less.
 const TRIES_MAX: usize = 16;
+
+/// What Pingora cannot do.
+const UNABLE: Unable = Unable {
+    spiffe: Some("tls.spiffe is the sidecar's: the gateway checks the name"),
+    tcp: Some("protocol: the gateway speaks HTTP; `tcp` is the sidecar's"),
+    send_proxy: Some(
+        "send_proxy: the gateway pools its connections, and a PROXY header names one client for each; use \
+         `forwarded` headers instead",
+    ),
+};
 
 /// How long the last lines and spans may take to leave.
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
@@ -90,17 +100,19 @@ impl Gateway {
             Builder::new_multi_thread().worker_threads(1).thread_name("banyan-house").enable_all().build()?;
         let roots = Arc::new(Roots::load(settings.ca_file.as_deref())?);
         let certificates = settings.certs.as_deref().map(Certificates::load).transpose()?.map(Arc::new);
-        let telemetry = Telemetry::start(settings, workers)?;
+        let telemetry =
+            Telemetry::start("banyan-gateway", &settings.access_log, settings.otlp.as_deref(), workers)?;
         let living = Arc::new(Living::new(&room(settings)));
         let store = Store::start(settings.redis.as_deref(), living.clone(), house.handle())?;
         let keys = Arc::new(Keys::new(house.handle().clone(), &roots)?);
         let upstreams = Arc::new(Upstreams::new(
             house.handle().clone(),
             roots,
+            UNABLE,
             &ResolverSettings { servers: settings.resolvers.clone() },
         ));
         let planned = Arc::new(std::sync::OnceLock::<Arc<ArcSwap<Planned>>>::new());
-        let plans = Arc::new(Plans::load(settings, living, {
+        let plans = Arc::new(Plans::load(&settings.policies, settings.state.as_deref(), living, {
             let (upstreams, keys, store, planned) =
                 (upstreams.clone(), keys.clone(), store.clone(), planned.clone());
             let telemetry = telemetry.clone();

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use gateway::commands::{Question, answer};
 use gateway::gateway::run;
 use gateway::settings::Settings;
+use shell::commands::{Question, answer};
 
 /// What is allocated per request is freed on the same thread: this allocator makes that cheap.
 #[global_allocator]

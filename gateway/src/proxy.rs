@@ -22,10 +22,11 @@ use policies::guard::{End, Framings, Wire};
 use policies::headers::hop::Next;
 use policies::reply::Reply;
 use policies::resilience::repeat::Replayable;
+use shell::exchange::{Attempt, Connection, Core, Exchange, Head, Opening, Part, Then, Watch};
+use shell::listen::Facts;
 
 use self::fields::{Answer, Request};
-use crate::exchange::{Attempt, Connection, Core, Exchange, Head, Opening, Part, Then, Watch};
-use crate::listen::Facts;
+use crate::peer::peer;
 
 /// What every request on this worker goes through.
 pub struct Front(Arc<Core>);
@@ -113,16 +114,7 @@ impl ProxyHttp for Front {
                 Err(then) => return Err(context.heed(then)),
             },
         };
-        let Some(mut peer) = attempt.endpoints.peer(attempt.index) else {
-            return Err(Error::new(errors::OURS));
-        };
-        peer.options.total_connection_timeout = Some(attempt.patience.connect);
-        peer.options.connection_timeout = Some(attempt.patience.connect);
-        // Pingora has one time-out for the wait for the head and for the gaps in the body; the exchange's watch holds
-        // the whole to its deadline.
-        peer.options.read_timeout = Some(attempt.patience.answer.max(Duration::from_millis(1)));
-        peer.options.write_timeout = Some(attempt.patience.silence);
-        Ok(Box::new(peer))
+        peer(&attempt).map(Box::new).ok_or_else(|| Error::new(errors::OURS))
     }
 
     async fn upstream_request_filter(

@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::Args;
 use ipnet::IpNet;
 use policies::units::{Bytes, Wait};
+use shell::listen::ListenAt;
+use shell::telemetry::LogTo;
 
 /// How a gateway is started. Every flag is also an environment variable: `--drain-limit` is `BANYAN_DRAIN_LIMIT`.
 #[derive(Args, Clone, Debug)]
@@ -82,67 +84,13 @@ pub struct Settings {
     pub otlp: Option<String>,
     /// Where the access log goes: `stdout`, `off` or a file.
     #[arg(long, env = "BANYAN_ACCESS_LOG", default_value = "stdout", value_name = "WHERE")]
-    pub access_log: AccessLog,
+    pub access_log: LogTo,
     /// DNS servers, instead of the system's: `10.0.0.2:53`.
     #[arg(long, env = "BANYAN_RESOLVERS", value_delimiter = ',', value_name = "ADDRESS")]
     pub resolvers: Vec<SocketAddr>,
     /// Certificate authorities for https targets that name none, and for key servers. Default: the system's.
     #[arg(long, env = "BANYAN_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-}
-
-/// Where to listen.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum ListenAt {
-    /// An address and port; port 0 lets the system choose.
-    Tcp(SocketAddr),
-    /// A socket in the file system.
-    Unix(PathBuf),
-}
-
-/// Where the access log goes.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum AccessLog {
-    /// Into this file, opened again on SIGHUP.
-    File(PathBuf),
-    /// Nowhere.
-    Off,
-    /// To standard output.
-    Stdout,
-}
-
-impl std::str::FromStr for ListenAt {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix("unix:") {
-            Some(path) => Ok(Self::Unix(path.into())),
-            None => text.parse().map(Self::Tcp).map_err(|_| {
-                format!("`{text}` is neither an address such as 127.0.0.1:8080 nor unix:/path/to/socket")
-            }),
-        }
-    }
-}
-
-impl std::fmt::Display for ListenAt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl std::str::FromStr for AccessLog {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text {
-            "off" => Self::Off,
-            "stdout" => Self::Stdout,
-            file => Self::File(file.into()),
-        })
-    }
 }
 
 impl Settings {
@@ -170,7 +118,7 @@ impl Settings {
             take_over: None,
             redis: None,
             otlp: None,
-            access_log: AccessLog::Off,
+            access_log: LogTo::Off,
             resolvers: Vec::new(),
             ca_file: None,
         }

@@ -108,6 +108,14 @@ fn gateway_and_sidecar_never_know_each_other() {
 }
 
 #[test]
+fn what_both_proxies_share_knows_neither_and_no_engine() {
+    let known = built_from(&metadata(), "banyan-shell");
+    let engines = ["banyan-gateway", "banyan-sidecar", "pingora", "pingora-core", "tower"];
+    let found: Vec<_> = engines.iter().filter(|name| known.contains(**name)).collect();
+    assert!(found.is_empty(), "the shell is built from {found:?}");
+}
+
+#[test]
 fn one_crypto_library() {
     let metadata = metadata();
     let found: Vec<_> = metadata.packages.iter().filter(|p| UNWANTED.contains(&p.name.as_str())).collect();
@@ -157,7 +165,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
-    for folder in ["src", "../gateway/src", "../sidecar/src"] {
+    for folder in ["src", "shell/src", "../gateway/src", "../sidecar/src"] {
         walk(&root.join(folder), &mut found);
     }
     found.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()

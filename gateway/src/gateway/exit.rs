@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::listen::{Phase, Sockets};
+use shell::listen::{Phase, Sockets};
 
 /// The way out, for whoever may point to it: a signal, the admin pages, the next process.
 pub struct Exit {

@@ -1,14 +1,14 @@
 //! A gateway as a process: its log, its signals, its end.
 
+use shell::listen::Speaks;
 use tokio::runtime::Builder;
 
 use super::{Gateway, StartError};
-use crate::listen::Speaks;
 use crate::settings::Settings;
 
 /// Runs a gateway until it is told to end.
 pub fn run(settings: &Settings) -> Result<(), StartError> {
-    crate::telemetry::process_log::install();
+    shell::telemetry::process_log::install();
     let gateway = Gateway::start(settings)?;
     log::info!(target: "banyan", "admin pages on http://{}", gateway.admin());
     for (at, speaks) in gateway.places() {

@@ -6,17 +6,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
+use shell::exchange::{Core, LastGood, Planned};
+use shell::keys::Keys;
+use shell::listen::{Accepting, Certificates, Limits, Phase, Socket};
+use shell::store::Store;
+use shell::telemetry::Telemetry;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::connection::{Engine, Serving, serve};
-use crate::exchange::{Core, LastGood, Planned};
-use crate::keys::Keys;
-use crate::listen::{Accepting, Certificates, Limits, Phase, Socket};
 use crate::proxy::Front;
-use crate::store::Store;
-use crate::telemetry::Telemetry;
 
 /// What all workers share.
 pub(super) struct Shared {
@@ -63,7 +63,7 @@ pub(super) fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: 
             .map(|socket| {
                 let (serving, open) = (serving.clone(), open.clone());
                 let each = move |conn| open.track_future(serve(serving.clone(), conn));
-                tokio::spawn(crate::listen::run(socket, shared.accepting.clone(), phase.clone(), each))
+                tokio::spawn(shell::listen::run(socket, shared.accepting.clone(), phase.clone(), each))
             })
             .collect();
         for accept in accepts {

@@ -7,7 +7,7 @@ use pingora::{ErrorSource, ErrorType as Type};
 use policies::resilience::repeat::{Replayable, Sent};
 use policies::verdict::{Denial, Fault};
 
-use crate::exchange::{Breakage, Broke};
+use shell::exchange::{Breakage, Broke};
 
 /// An error we raised ourselves, to tell Pingora what the exchange has decided.
 pub const OURS: ErrorType = ErrorType::new("decided");

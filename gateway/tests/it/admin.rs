@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use gateway::settings::AccessLog;
+use shell::telemetry::LogTo;
 
 use crate::world::{Answer, Client, World, aside, eventually, file, service, world, world_with};
 
@@ -78,7 +78,7 @@ fn without_a_token_nothing_can_be_changed() {
 
 #[test]
 fn a_full_disk_costs_lines_and_no_request() {
-    let world = world_with(DOCUMENT, |settings| settings.access_log = AccessLog::File("/dev/full".into()));
+    let world = world_with(DOCUMENT, |settings| settings.access_log = LogTo::File("/dev/full".into()));
     for _ in 0..100 {
         assert_eq!(world.get("/").status, 200);
     }
@@ -92,7 +92,7 @@ fn a_request_is_one_line_of_the_log_and_the_log_can_be_moved_away() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
     let to = path.clone();
-    let world = world_with(DOCUMENT, |settings| settings.access_log = AccessLog::File(to));
+    let world = world_with(DOCUMENT, |settings| settings.access_log = LogTo::File(to));
     world.send("GET /a?token=secret HTTP/1.1\r\nHost: shop.example\r\nAuthorization: Bearer secret\r\nCookie: secret=1\r\n\r\n");
     let text = || std::fs::read_to_string(&path).unwrap_or_default();
     eventually("the line is there", || text().ends_with("}\n"));
@@ -153,7 +153,7 @@ fn a_flood_is_answered_while_nobody_reads_the_log() {
     let (reader, writer) = std::io::pipe().unwrap();
     // The pipe is full after 64 KiB, and nobody reads it.
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
-    let world = world_with(DOCUMENT, |settings| settings.access_log = AccessLog::File(path.into()));
+    let world = world_with(DOCUMENT, |settings| settings.access_log = LogTo::File(path.into()));
     let served = Arc::new(AtomicUsize::new(0));
     let mut client = world.connect();
     for _ in 0..6000 {

@@ -5,10 +5,10 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway::settings::ListenAt;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use shell::listen::ListenAt;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::world::{Client, eventually, service, world, world_with};

@@ -108,7 +108,7 @@ fn the_next_process_takes_the_sockets_and_no_connection_is_refused() {
     eventually("the socket is there", || socket.exists());
     let new = world_with(&answering("new"), |settings| {
         at(settings);
-        settings.listen = vec![gateway::settings::ListenAt::Tcp(place)];
+        settings.listen = vec![shell::listen::ListenAt::Tcp(place)];
     });
     eventually("the new one answers", || new.get("/").body == "new");
     old.gateway.take().unwrap().wait();

@@ -5,10 +5,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
-use gateway::settings::{ListenAt, Settings};
+use gateway::settings::Settings;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use shell::listen::ListenAt;
 
 use crate::world::{World, eventually, file, service, world_with};
 
@@ -191,7 +192,7 @@ fn a_directory_that_is_no_good_says_all_that_is_wrong() {
     file(folder.path(), "c.crt", "no certificate");
     authority.pair(&["d.example"]).put(folder.path(), "d");
     file(folder.path(), "d.client-ca.crt", "unreadable");
-    let error = gateway::listen::Certificates::load(folder.path()).unwrap_err().to_string();
+    let error = shell::listen::Certificates::load(folder.path()).unwrap_err().to_string();
     for named in ["a.key", "c.crt", "d.client-ca.crt"] {
         assert!(error.contains(named), "{named} in {error}");
     }

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use gateway::gateway::Gateway;
-use gateway::settings::{ListenAt, Settings};
+use gateway::settings::Settings;
+use shell::listen::ListenAt;
 
 /// Nothing in a story takes longer than this, unless something is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(10);

@@ -18,13 +18,20 @@ use crate::upstream::Upstreams;
 
 /// Everything that can be looked at.
 pub struct Sight {
-    pub(crate) plans: Arc<Plans>,
-    pub(crate) upstreams: Arc<Upstreams>,
-    pub(crate) keys: Arc<Keys>,
-    pub(crate) store: Arc<Store>,
-    pub(crate) permits: Arc<Permits>,
-    pub(crate) counters: Arc<Counters>,
-    pub(crate) certificates: Option<Arc<Certificates>>,
+    /// The plans over time.
+    pub plans: Arc<Plans>,
+    /// Where targets are.
+    pub upstreams: Arc<Upstreams>,
+    /// Issuers' keys.
+    pub keys: Arc<Keys>,
+    /// What counts shared limits.
+    pub store: Arc<Store>,
+    /// How many connections are open.
+    pub permits: Arc<Permits>,
+    /// What became of them.
+    pub counters: Arc<Counters>,
+    /// The certificates that are shown.
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 /// The sides of a route: targets with the breakers before them.

@@ -1,18 +1,10 @@
-//! The connection in the shape Pingora takes: a stream that can be read, written, closed, named and looked into.
+//! The connection as a stream: reads inside the fence, gathered writes, a time-out for a client that is too slow.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use async_trait::async_trait;
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::SslDigest;
-use pingora::protocols::{
-    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl, TimingDigest,
-    UniqueID, UniqueIDType,
-};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Conn, Fence, GATHER_BYTES, Way};
 
@@ -85,57 +77,5 @@ impl Conn {
             Some(inner) => Pin::new(&mut inner.transport).poll_shutdown(context),
             None => Poll::Ready(Ok(())),
         }
-    }
-}
-
-#[async_trait]
-impl Shutdown for Conn {
-    async fn shutdown(&mut self) {
-        let _ = AsyncWriteExt::shutdown(self).await;
-    }
-}
-
-impl UniqueID for Conn {
-    fn id(&self) -> UniqueIDType {
-        self.facts().map_or(0, |facts| i32::try_from(facts.number & 0x7fff_ffff).unwrap_or_default())
-    }
-}
-
-impl Ssl for Conn {
-    fn get_ssl_digest(&self) -> Option<Arc<SslDigest>> {
-        self.inner.as_ref()?.ssl.clone()
-    }
-
-    fn selected_alpn_proto(&self) -> Option<ALPN> {
-        self.facts().filter(|facts| facts.speaks_h2).map(|_| ALPN::H2)
-    }
-}
-
-impl GetTimingDigest for Conn {
-    fn get_timing_digest(&self) -> Vec<Option<TimingDigest>> {
-        Vec::new()
-    }
-}
-
-impl GetProxyDigest for Conn {
-    fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        self.inner.as_ref().map(|inner| inner.digest.clone())
-    }
-}
-
-impl GetSocketDigest for Conn {
-    fn get_socket_digest(&self) -> Option<Arc<SocketDigest>> {
-        None
-    }
-}
-
-#[async_trait]
-impl Peek for Conn {
-    async fn try_peek(&mut self, buffer: &mut [u8]) -> io::Result<bool> {
-        let ahead = self.inner.as_ref().and_then(|inner| inner.ahead.get(..buffer.len()));
-        if let Some(ahead) = ahead {
-            buffer.copy_from_slice(ahead);
-        }
-        Ok(ahead.is_some())
     }
 }

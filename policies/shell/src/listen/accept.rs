@@ -13,10 +13,9 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
 use super::permits::{Full, Permit, Permits};
-use super::sockets::{Socket, Speaks};
+use super::sockets::{ListenAt, Socket, Speaks};
 use super::transport::{Begun, Plain, Transport};
 use super::{Certificates, Conn, Counters, Facts, Phase, proxy_header, tls};
-use crate::settings::ListenAt;
 
 /// After a failed accept, which is mostly too few descriptors: so long is waited, and twice as long each time up to a second.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -157,7 +156,7 @@ async fn greet(
             (Speaks::Plain, _) => {
                 let peer = peer(Secure::Plain, None);
                 let facts = Facts { peer, sni: None, shown_to: None, speaks_h2: false, number, permit };
-                Conn::new(Transport::Plain(begun), Arc::new(facts), None).ok()
+                Some(Conn::new(Transport::Plain(begun), Arc::new(facts)))
             }
             (Speaks::Tls, Some(certificates)) => {
                 let Ok(greeted) = tls::greet(begun, certificates).await else {
@@ -172,7 +171,7 @@ async fn greet(
                     number,
                     permit,
                 };
-                Conn::new(Transport::Tls(greeted.stream), Arc::new(facts), Some(greeted.digest)).ok()
+                Some(Conn::new(Transport::Tls(greeted.stream), Arc::new(facts)))
             }
             (Speaks::Tls, None) => None,
         }

@@ -94,7 +94,7 @@ where
     read(answer.0, calling.bytes_max, answer.1).await
 }
 
-const AGENT: &str = concat!("banyan-gateway/", env!("CARGO_PKG_VERSION"));
+const AGENT: &str = concat!("banyan/", env!("CARGO_PKG_VERSION"));
 
 /// The task that drives a connection; it ends with the call.
 struct Running(tokio::task::AbortHandle);

@@ -8,7 +8,7 @@ mod history;
 mod tests;
 mod watcher;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -17,7 +17,6 @@ use policies::document::{Document, Secret, Source};
 use policies::plan::{Materials, Plan, wanted};
 use policies::state::{Living, stable_hash};
 
-use crate::settings::Settings;
 use crate::sources;
 
 use history::Left;
@@ -101,9 +100,14 @@ struct Read {
 impl Plans {
     /// Reads the document for the first time. If it is no good, the newest of an earlier run that is still good
     /// is taken, if there is one.
-    pub fn load(settings: &Settings, living: Arc<Living>, prepare: Prepare) -> Result<Self, LoadError> {
-        let Left { kept, next } = settings.state.as_deref().map(history::read).unwrap_or_default();
-        let read = of(sources::read(&settings.policies).map_err(|error| error.to_string()));
+    pub fn load(
+        path: &Path,
+        state: Option<&Path>,
+        living: Arc<Living>,
+        prepare: Prepare,
+    ) -> Result<Self, LoadError> {
+        let Left { kept, next } = state.map(history::read).unwrap_or_default();
+        let read = of(sources::read(path).map_err(|error| error.to_string()));
         let prepared = |read: &Read, number: u64| {
             let (document, plan) = make(read, &living, number)?;
             let apply = prepare(&plan).map_err(|problems| problems.join("\n"))?;
@@ -139,8 +143,8 @@ impl Plans {
         let failures = u64::from(failure.is_some());
         let story = Story { document, seen, wanted, history, last_failure: failure, failures, pinned: false };
         let plans = Self {
-            path: settings.policies.clone(),
-            state: settings.state.clone(),
+            path: path.into(),
+            state: state.map(Path::to_path_buf),
             living,
             prepare,
             current: ArcSwap::new(plan),

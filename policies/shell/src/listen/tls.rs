@@ -1,9 +1,7 @@
 //! The TLS handshake: which certificate the client asked for, and who the client says it is.
 
 use std::io;
-use std::sync::Arc;
 
-use pingora::protocols::tls::SslDigest;
 use policies::spiffe::SpiffeId;
 use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
@@ -21,7 +19,6 @@ pub(super) struct Greeted {
     pub shown_to: Option<Box<str>>,
     pub speaks_h2: bool,
     pub identity: Option<SpiffeId>,
-    pub digest: Arc<SslDigest>,
 }
 
 /// Reads the client's greeting, finds the certificate it asks for, and shakes hands. An unknown name is refused: any
@@ -42,13 +39,8 @@ pub(super) async fn greet(begun: Begun, certificates: &Certificates) -> io::Resu
     let leaf = session.peer_certificates().and_then(|chain| chain.first());
     let identity = leaf.and_then(|leaf| spiffe(leaf));
     let speaks_h2 = session.alpn_protocol() == Some(b"h2");
-    let version = match session.protocol_version() {
-        Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3",
-        _ => "TLSv1.2",
-    };
-    let digest = Arc::new(SslDigest::new("", version, None, None, Vec::new()));
     let shown_to = pair.demands.then(|| pair.name.clone());
-    Ok(Greeted { sni, shown_to, speaks_h2, identity, digest, stream })
+    Ok(Greeted { sni, shown_to, speaks_h2, identity, stream })
 }
 
 /// The one URI name of a verified certificate, if it is a SPIFFE id: with two there would be two identities.

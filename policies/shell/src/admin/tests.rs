@@ -8,7 +8,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
 use super::*;
 use crate::reload::Plans;
-use crate::settings::Settings;
 
 /// Nothing here takes longer, unless something is wrong.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,7 +18,7 @@ fn admin(metrics: impl Fn() -> String + Send + Sync + 'static) -> Arc<Admin> {
     let path = folder.path().join("shop.yaml");
     std::fs::write(&path, DOCUMENT).unwrap();
     let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
-    let plans = Plans::load(&Settings::new(path), living, Box::new(|_| Ok(Box::new(|| {})))).unwrap();
+    let plans = Plans::load(&path, None, living, Box::new(|_| Ok(Box::new(|| {})))).unwrap();
     let nothing = || Arc::new(|| serde_json::Value::Null) as Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
     let hooks = Hooks {
         plans: Arc::new(plans),

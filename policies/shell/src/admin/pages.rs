@@ -22,7 +22,7 @@ const UNREADY: u16 = 503;
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
-const INDEX: &str = "banyan-gateway
+const INDEX: &str = "banyan
 
 GET   /live /ready       is it alive; does it take requests
 GET   /metrics           Prometheus

@@ -31,7 +31,7 @@ pub struct Core {
 
 impl Core {
     /// Does the gateway take nothing new any more?
-    pub(crate) fn is_draining(&self) -> bool {
+    pub fn is_draining(&self) -> bool {
         *self.phase.borrow() == Phase::Draining
     }
 

@@ -10,9 +10,10 @@ mod endpoints;
 mod health;
 mod tls;
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -33,6 +34,7 @@ pub use tls::{Material, MaterialError, Roots};
 pub struct Upstreams {
     house: Handle,
     roots: Arc<Roots>,
+    unable: Unable,
     resolver: Option<Arc<dns::Resolver>>,
     known: Mutex<HashMap<String, Arc<Upstream>>>,
 }
@@ -45,20 +47,38 @@ pub struct Upstream {
     pub outliers: Outliers,
     /// How long calls usually take.
     pub usual: Percentile,
-    shape: Shape,
+    shape: Arc<Shape>,
     endpoints: ArcSwap<Endpoints>,
     tasks: Mutex<Vec<AbortHandle>>,
     print: u64,
 }
 
 /// What of a target shapes its connections.
-struct Shape {
+pub struct Shape {
+    /// What is spoken there.
     pub protocol: Protocol,
+    /// TLS, if it is spoken there.
     pub material: Option<Material>,
-    pub balance: policies::balance::Settings,
+    /// How long a connection may rest in a pool.
     pub idle_for: Duration,
+    /// Its own name, as Host.
     pub authority: String,
-    pub urls: Vec<Url>,
+    /// What an engine made of this once, and wants to find again at the next request.
+    pub keepsake: OnceLock<Box<dyn Any + Send + Sync>>,
+    /// Equal for equal ways to connect.
+    pub print: u64,
+    balance: policies::balance::Settings,
+    urls: Vec<Url>,
+}
+
+/// What an engine cannot do: a plan that asks for it is refused, rather than done by half.
+pub struct Unable {
+    /// TLS to a target that is known by its SPIFFE id.
+    pub spiffe: Option<&'static str>,
+    /// A target that speaks something else than HTTP.
+    pub tcp: Option<&'static str>,
+    /// A PROXY header on each connection to a target.
+    pub send_proxy: Option<&'static str>,
 }
 
 /// The targets of a plan, ready to be put in force.
@@ -91,7 +111,7 @@ impl Upstream {
 
 impl Upstreams {
     /// None yet. Background work runs on `house`.
-    pub fn new(house: Handle, roots: Arc<Roots>, resolver: &ResolverSettings) -> Self {
+    pub fn new(house: Handle, roots: Arc<Roots>, unable: Unable, resolver: &ResolverSettings) -> Self {
         let resolver = match dns::Resolver::new(resolver) {
             Ok(resolver) => Some(Arc::new(resolver)),
             Err(error) => {
@@ -99,7 +119,7 @@ impl Upstreams {
                 None
             }
         };
-        Self { house, roots, resolver, known: Mutex::default() }
+        Self { house, roots, unable, resolver, known: Mutex::default() }
     }
 
     /// Reads what the plan's targets need. All that is wrong, if anything is.
@@ -116,15 +136,14 @@ impl Upstreams {
     }
 
     fn one(&self, target: &Target, known: Option<&Arc<Upstream>>) -> Result<(Arc<Upstream>, Fresh), String> {
-        if target.send_proxy.is_some() {
-            return Err(
-                "send_proxy: the gateway pools its connections, and a PROXY header names one client for \
-                        each; use `forwarded` headers instead"
-                    .into(),
-            );
-        }
-        if target.protocol == Protocol::Tcp {
-            return Err("protocol: the gateway speaks HTTP; `tcp` is the sidecar's".into());
+        let spiffe = target.tls.as_ref().is_some_and(|tls| tls.spiffe.is_some());
+        let asked = [
+            (target.send_proxy.is_some(), self.unable.send_proxy),
+            (target.protocol == Protocol::Tcp, self.unable.tcp),
+            (spiffe, self.unable.spiffe),
+        ];
+        if let Some(cannot) = asked.iter().find_map(|(asked, cannot)| cannot.filter(|_| *asked)) {
+            return Err(cannot.into());
         }
         let material = tls::material(target, &self.roots).map_err(|error| error.to_string())?;
         let print = print(&(
@@ -143,14 +162,19 @@ impl Upstreams {
             Whereabouts::Endpoints(urls) => urls.clone(),
             Whereabouts::Dns(_) | Whereabouts::Kubernetes(_) => Vec::new(),
         };
-        let shape = Shape {
+        let shape = Arc::new(Shape {
+            print: policies::state::print(&(
+                target.protocol,
+                material.as_ref().map(|material| material.print),
+            )),
+            keepsake: OnceLock::new(),
             protocol: target.protocol,
             material,
             balance: target.balance,
             idle_for: target.pool.idle_for,
             authority: authority(target),
             urls,
-        };
+        });
         let fixed = literal(&shape.urls);
         let before = known.map(|known| known.endpoints());
         let endpoints = Endpoints::succeed(before.as_deref(), &shape, &fixed, crate::clock::tick());

@@ -1,4 +1,4 @@
-//! One connection: a guarded stream over TCP, a Unix socket or TLS, in the shape Pingora takes.
+//! One connection: a guarded stream over TCP, a Unix socket or TLS.
 //!
 //! Between requests it holds no buffer: bytes are read into the thread's scratch and kept only when there are some.
 //! [`Conn::next_head`] waits for a whole head under an absolute deadline; [`Conn::fence`] says how much of what follows
@@ -6,8 +6,9 @@
 //! a body, or in taking an answer, gets a time-out. [`Conn::lend`] gives it to an engine and gets it back whatever the
 //! engine does.
 
-mod engine;
+mod stream;
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
@@ -17,9 +18,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use pingora::http::ResponseHeader;
-use pingora::protocols::raw_connect::ProxyDigest;
-use pingora::protocols::tls::SslDigest;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
@@ -100,6 +98,9 @@ pub struct Conn {
     loan: Option<Slot>,
 }
 
+/// What an engine made for a connection once, and wants to find again at its next request.
+pub type Keepsake = Arc<dyn Any + Send + Sync>;
+
 type Slot = Arc<Mutex<Option<Box<Inner>>>>;
 
 /// The right to have a lent connection back.
@@ -108,8 +109,7 @@ pub struct Loan(Slot);
 struct Inner {
     transport: Transport,
     facts: Arc<Facts>,
-    digest: Arc<ProxyDigest>,
-    ssl: Option<Arc<SslDigest>>,
+    keepsake: Option<Keepsake>,
     ahead: BytesMut,
     head_bytes: usize,
     fence: Fence,
@@ -137,16 +137,11 @@ impl fmt::Debug for Conn {
 
 impl Conn {
     /// A connection that has just been made.
-    pub fn new(transport: Transport, facts: Arc<Facts>, ssl: Option<Arc<SslDigest>>) -> io::Result<Self> {
-        let response =
-            ResponseHeader::build(200, None).map_err(|error| io::Error::other(error.to_string()))?;
-        let user_data = Some(Box::new(facts.clone()) as _);
-        let digest = Arc::new(ProxyDigest { response: Box::new(response), user_data });
+    pub fn new(transport: Transport, facts: Arc<Facts>) -> Self {
         let inner = Inner {
             transport,
             facts,
-            digest,
-            ssl,
+            keepsake: None,
             ahead: BytesMut::new(),
             head_bytes: 0,
             fence: Fence::Open,
@@ -155,12 +150,23 @@ impl Conn {
             slow: Slow::default(),
             answer_begun: false,
         };
-        Ok(Self { inner: Some(Box::new(inner)), loan: None })
+        Self { inner: Some(Box::new(inner)), loan: None }
     }
 
     /// What is known of it.
     pub fn facts(&self) -> Option<&Arc<Facts>> {
         self.inner.as_ref().map(|inner| &inner.facts)
+    }
+
+    /// What its engine keeps with it; made when it is first asked for.
+    pub fn keepsake(&mut self, make: impl FnOnce(&Arc<Facts>) -> Keepsake) -> Option<Keepsake> {
+        let inner = self.inner.as_mut()?;
+        Some(inner.keepsake.get_or_insert_with(|| make(&inner.facts)).clone())
+    }
+
+    /// What came ahead of being read, if there are so many bytes of it.
+    pub fn ahead(&self, bytes: usize) -> Option<&[u8]> {
+        self.inner.as_ref().and_then(|inner| inner.ahead.get(..bytes))
     }
 
     /// Waits for a request.
@@ -231,10 +237,10 @@ impl Conn {
     }
 
     /// Gives the connection away, and the right to have it back when whoever has it lets it drop.
-    pub fn lend(mut self) -> (Box<Self>, Loan) {
+    pub fn lend(mut self) -> (Self, Loan) {
         let slot = Slot::default();
         let lent = Self { inner: self.inner.take(), loan: Some(slot.clone()) };
-        (Box::new(lent), Loan(slot))
+        (lent, Loan(slot))
     }
 
     /// Takes a connection that an engine gave back.

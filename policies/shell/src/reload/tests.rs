@@ -22,8 +22,8 @@ fn with_secret(path: &Path) -> String {
 }
 
 fn start_with(folder: &Path, prepare: Prepare) -> Result<Plans, LoadError> {
-    let settings = Settings { state: Some(folder.join("state")), ..Settings::new(folder.join("shop.yaml")) };
-    Plans::load(&settings, Arc::new(Living::new(&Room::seeded([1, 2, 3, 4]))), prepare)
+    let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
+    Plans::load(&folder.join("shop.yaml"), Some(&folder.join("state")), living, prepare)
 }
 
 fn start(folder: &Path) -> Plans {

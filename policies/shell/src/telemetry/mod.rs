@@ -13,11 +13,9 @@ use std::time::Duration;
 
 use policies::observe::Record;
 
-pub use access_log::AccessLog;
+pub use access_log::{AccessLog, LogTo};
 pub use metrics::{Gauges, Metrics, RouteCells};
 pub use traces::{Kind, Span, Traces};
-
-use crate::settings::Settings;
 
 /// Everything that is told by this process.
 pub struct Telemetry {
@@ -44,12 +42,18 @@ pub enum TelemetryError {
 }
 
 impl Telemetry {
-    /// Opens the access log and the way to the collector. Neither has to be there later.
-    pub fn start(settings: &Settings, workers: usize) -> Result<Arc<Self>, TelemetryError> {
+    /// Opens the access log and the way to the collector. Neither has to be there later. `name` is ours in traces, unless
+    /// `OTEL_SERVICE_NAME` gives another.
+    pub fn start(
+        name: &str,
+        log: &LogTo,
+        collector: Option<&str>,
+        workers: usize,
+    ) -> Result<Arc<Self>, TelemetryError> {
         Ok(Arc::new(Self {
             metrics: Metrics::new(workers),
-            log: AccessLog::start(&settings.access_log)?,
-            traces: Traces::start(settings.otlp.as_deref())?,
+            log: AccessLog::start(log)?,
+            traces: Traces::start(name, collector)?,
         }))
     }
 

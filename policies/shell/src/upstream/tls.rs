@@ -4,8 +4,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use pingora::protocols::tls::CaType;
-use pingora::utils::tls::{CertKey, WrappedX509, parse_x509};
 use policies::document::target::Protocol;
 use policies::plan::{Target, Whereabouts};
 use policies::state::print;
@@ -18,18 +16,21 @@ use rustls::{ClientConfig, RootCertStore};
 pub struct Roots {
     /// For our own calls: probes, key servers.
     pub store: Arc<RootCertStore>,
-    ca: Option<Arc<CaType>>,
+    ca: Option<Arc<[CertificateDer<'static>]>>,
     print: u64,
 }
 
 /// What TLS towards one target needs.
 pub struct Material {
     name: Option<String>,
-    pub(super) ca: Option<Arc<CaType>>,
-    pub(super) pair: Option<Arc<CertKey>>,
-    pub(super) client: Arc<ClientConfig>,
+    /// The authorities that are believed; the system's where there are none.
+    pub ca: Option<Arc<[CertificateDer<'static>]>>,
+    /// The certificates that are shown, and their key.
+    pub pair: Option<(Vec<CertificateDer<'static>>, Arc<PrivateKeyDer<'static>>)>,
+    /// All of it, for whoever speaks TLS by rustls.
+    pub client: Arc<ClientConfig>,
     /// Equal for equal contents of all files.
-    pub(super) print: u64,
+    pub print: u64,
 }
 
 /// A file that is no good, or a setting without its other half.
@@ -44,8 +45,6 @@ pub enum MaterialError {
     Nameless,
     #[error("tls: {0}")]
     Rustls(#[from] rustls::Error),
-    #[error("tls.spiffe is the sidecar's: the gateway checks the name")]
-    Spiffe,
 }
 
 impl Roots {
@@ -66,7 +65,7 @@ impl Roots {
         }
         Ok(Self {
             store: Arc::new(store),
-            ca: Some(wrapped(&path, &certificates)?),
+            ca: Some(readable(&path, certificates.clone())?),
             print: print(&certificates),
         })
     }
@@ -74,11 +73,12 @@ impl Roots {
 
 impl Material {
     /// The name the certificate must be for.
-    pub(super) fn name_for<'a>(&'a self, host: &'a str) -> &'a str {
+    pub fn name_for<'a>(&'a self, host: &'a str) -> &'a str {
         self.name.as_deref().unwrap_or(host)
     }
 
-    pub(super) fn server_name(&self, host: &str) -> Option<ServerName<'static>> {
+    /// The same, for rustls.
+    pub fn server_name(&self, host: &str) -> Option<ServerName<'static>> {
         ServerName::try_from(self.name_for(host).to_owned()).ok()
     }
 }
@@ -89,9 +89,6 @@ pub(super) fn material(target: &Target, roots: &Roots) -> Result<Option<Material
         return Ok(None);
     }
     let written = target.tls.clone().unwrap_or_default();
-    if written.spiffe.is_some() {
-        return Err(MaterialError::Spiffe);
-    }
     if written.name.is_none() && !has_names(target) {
         return Err(MaterialError::Nameless);
     }
@@ -106,7 +103,7 @@ pub(super) fn material(target: &Target, roots: &Roots) -> Result<Option<Material
                 store.add(certificate.clone()).map_err(|error| told(path, &error))?;
             }
             prints.push(print(&certificates));
-            (Some(wrapped(path, &certificates)?), Arc::new(store))
+            (Some(readable(path, certificates)?), Arc::new(store))
         }
     };
     let builder = ClientConfig::builder_with_provider(provider)
@@ -118,11 +115,10 @@ pub(super) fn material(target: &Target, roots: &Roots) -> Result<Option<Material
             let chain = certificates(certificate)?;
             let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| told(key, &error))?;
             prints.push(print(&(&chain, secret.secret_der())));
-            let raw: Vec<Vec<u8>> = chain.iter().map(|one| one.to_vec()).collect();
-            raw.iter().try_for_each(|one| readable(certificate, one))?;
-            let pair = CertKey::new(raw, secret.secret_der().to_vec());
+            let pair = (chain.clone(), Arc::new(secret.clone_key()));
+            readable(certificate, chain.clone())?;
             let client = builder.with_client_auth_cert(chain, secret).map_err(|error| told(key, &error))?;
-            (Some(Arc::new(pair)), client)
+            (Some(pair), client)
         }
         _ => return Err(MaterialError::Half),
     };
@@ -148,18 +144,16 @@ fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, MaterialErro
     if found.is_empty() { Err(told(path, &"there is no certificate in it")) } else { Ok(found) }
 }
 
-/// Pingora's reader panics on a certificate that is none: looked at before.
-fn readable(path: &str, der: &[u8]) -> Result<(), MaterialError> {
+/// Certificates as engines want them. Some readers panic on a certificate that is none: looked at before.
+fn readable(
+    path: &str,
+    certificates: Vec<CertificateDer<'static>>,
+) -> Result<Arc<[CertificateDer<'static>]>, MaterialError> {
     use x509_parser::prelude::{FromDer, X509Certificate};
-    X509Certificate::from_der(der).map(|_| ()).map_err(|error| told(path, &error))
-}
-
-fn wrapped(path: &str, certificates: &[CertificateDer<'_>]) -> Result<Arc<CaType>, MaterialError> {
-    let one = |certificate: &CertificateDer<'_>| {
-        readable(path, certificate)?;
-        Ok(WrappedX509::new(certificate.to_vec(), parse_x509))
-    };
-    Ok(certificates.iter().map(one).collect::<Result<Vec<_>, MaterialError>>()?.into())
+    for certificate in &certificates {
+        X509Certificate::from_der(certificate).map_err(|error| told(path, &error))?;
+    }
+    Ok(certificates.into())
 }
 
 fn told(path: &str, error: &dyn std::fmt::Display) -> MaterialError {

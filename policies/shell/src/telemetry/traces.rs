@@ -78,7 +78,7 @@ enum Told {
 
 impl Traces {
     /// Begins to export to this collector; without one nothing is recorded.
-    pub fn start(collector: Option<&str>) -> Result<Self, TelemetryError> {
+    pub fn start(name: &str, collector: Option<&str>) -> Result<Self, TelemetryError> {
         let dropped = Arc::<AtomicU64>::default();
         let Some(collector) = collector else { return Ok(Self { spans: None, dropped }) };
         let told =
@@ -96,7 +96,7 @@ impl Traces {
             .with_timeout(EXPORT_WITHIN)
             .build()
             .map_err(|error| told(&error))?;
-        exporter.set_resource(&resource());
+        exporter.set_resource(&resource(name));
         let (spans, mut waiting) = mpsc::channel(WAITING_MAX);
         let lost = dropped.clone();
         let thread = std::thread::Builder::new().name("banyan-traces".into());
@@ -141,8 +141,8 @@ impl Traces {
     }
 }
 
-fn resource() -> Resource {
-    let name = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| "banyan-gateway".into());
+fn resource(name: &str) -> Resource {
+    let name = std::env::var("OTEL_SERVICE_NAME").unwrap_or_else(|_| name.to_owned());
     Resource::builder_empty()
         .with_attributes([
             KeyValue::new("service.name", name),
@@ -218,7 +218,7 @@ fn data(span: Span) -> SpanData {
         events: SpanEvents::default(),
         links: SpanLinks::default(),
         status: span.failed.map_or(Status::Unset, Status::error),
-        instrumentation_scope: InstrumentationScope::builder("banyan-gateway").build(),
+        instrumentation_scope: InstrumentationScope::builder("banyan").build(),
     }
 }
 

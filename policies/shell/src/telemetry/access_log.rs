@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -12,14 +12,13 @@ use std::time::{Duration, Instant};
 use policies::observe::Record;
 
 use super::TelemetryError;
-use crate::settings::AccessLog as Where;
 
 /// Records that wait for the writer: at 20,000 requests a second, a fifth of a second.
 const WAITING_MAX: usize = 4096;
 /// Written at once.
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// Where requests are told.
+/// LogTo requests are told.
 pub struct AccessLog {
     records: Option<SyncSender<Told>>,
     dropped: Arc<AtomicU64>,
@@ -35,12 +34,12 @@ enum Told {
 
 impl AccessLog {
     /// Opens it.
-    pub fn start(to: &Where) -> Result<Self, TelemetryError> {
+    pub fn start(to: &LogTo) -> Result<Self, TelemetryError> {
         let (dropped, reopen) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
         let out: Box<dyn Output> = match to {
-            Where::Off => return Ok(Self { records: None, dropped, reopen }),
-            Where::Stdout => Box::new(io::stdout()),
-            Where::File(path) => {
+            LogTo::Off => return Ok(Self { records: None, dropped, reopen }),
+            LogTo::Stdout => Box::new(io::stdout()),
+            LogTo::File(path) => {
                 let told = |error| TelemetryError::AccessLog(path.display().to_string(), error);
                 Box::new(Kept { path: path.clone(), file: open(path).map_err(told)? })
             }
@@ -180,5 +179,28 @@ impl Writer {
         if self.torn {
             self.dropped.fetch_add(count, Ordering::Relaxed);
         }
+    }
+}
+
+/// Where the access log goes.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LogTo {
+    /// Into this file, opened again on SIGHUP.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
+    /// To standard output.
+    Stdout,
+}
+
+impl std::str::FromStr for LogTo {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "off" => Self::Off,
+            "stdout" => Self::Stdout,
+            file => Self::File(file.into()),
+        })
     }
 }

@@ -21,9 +21,9 @@ use policies::request::Peer;
 
 pub use accept::{Accepting, run};
 pub use certs::{Certificates, CertsError};
-pub use conn::{Conn, Fence, Head, Limits, Loan};
+pub use conn::{Conn, Fence, Head, Keepsake, Limits, Loan};
 pub use permits::Permits;
-pub use sockets::{BindError, Socket, Sockets, Speaks};
+pub use sockets::{BindError, ListenAt, Socket, Sockets, Speaks};
 
 /// What is known of a connection before its first request.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub struct Facts {
     pub permit: permits::Permit,
 }
 
-/// Is the gateway serving, or on its way out?
+/// Is the proxy serving, or on its way out?
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Phase {
     /// New connections and requests are taken.
