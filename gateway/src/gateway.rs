@@ -129,7 +129,7 @@ impl Gateway {
                     let next = Planned::new(
                         plan,
                         |target| upstreams.of(target),
-                        |route, target| telemetry.metrics.cells(route, target),
+                        |way, route, target| telemetry.metrics.cells(way, route, target),
                     );
                     match planned.get() {
                         Some(current) => current.store(Arc::new(next)),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use http::{Method, Version};
 
-use crate::request::{Priority, Secure};
+use crate::request::{Priority, Secure, Way};
 
 /// The longest value of one field: what a client chose is cut here.
 const VALUE_CHARS_MAX: usize = 256;
@@ -72,6 +72,8 @@ pub struct Record {
     pub first_byte: Option<Duration>,
     /// The generation of the plan that decided.
     pub generation: u64,
+    /// Which door it came to.
+    pub way: Way,
     /// Its name in every log.
     pub request_id: String,
     /// The client's address.
@@ -141,6 +143,9 @@ impl Record {
         timestamp(line, self.at);
         line.push('"');
         text(line, "request_id", &self.request_id);
+        if self.way != Way::Edge {
+            text(line, "direction", self.way.as_str());
+        }
         if let Some(client) = self.client {
             text(line, "client", &client.to_string());
         }
@@ -248,6 +253,7 @@ mod tests {
             took: Duration::from_micros(1500),
             first_byte: None,
             generation: 7,
+            way: Way::Edge,
             request_id: "abc".into(),
             client: Some([192, 0, 2, 7].into()),
             method: Method::GET,

@@ -39,6 +39,29 @@ pub enum Secure {
     Tls,
 }
 
+/// Which door a request came to.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Way {
+    /// At the edge, from the world.
+    #[default]
+    Edge,
+    /// From the mesh to the app.
+    Inbound,
+    /// From the app to what it calls.
+    Outbound,
+}
+
+impl Way {
+    /// Its name in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Edge => "edge",
+            Self::Inbound => "inbound",
+            Self::Outbound => "outbound",
+        }
+    }
+}
+
 /// How important a request is. Under pressure the last one goes first.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Priority {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
+use policies::plan::Way;
 use shell::exchange::{Core, LastGood, Planned};
 use shell::keys::Keys;
 use shell::listen::{Accepting, Certificates, Limits, Phase, Socket};
@@ -40,6 +41,8 @@ pub(super) fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: 
     };
     runtime.block_on(async {
         let core = Arc::new(Core {
+            way: Way::Edge,
+            recall: None,
             plans: shared.plans.clone(),
             keys: shared.keys.clone(),
             store: shared.store.clone(),

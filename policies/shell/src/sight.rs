@@ -46,7 +46,7 @@ fn sides(route: &Route) -> Vec<&Side> {
 fn breakers(plan: &Plan) -> Vec<(String, Phase, Value)> {
     let now = crate::clock::tick();
     let mut all = Vec::new();
-    for route in &plan.edge.routes {
+    for route in plan.routes() {
         for side in sides(route) {
             let Some((breaker, _)) = &side.breaker else { continue };
             let seen = breaker.observe(now);
@@ -102,7 +102,7 @@ impl Sight {
     /// The limits of the plan in force, and the store that counts the shared ones.
     pub fn limits(&self) -> Value {
         let plan = self.plans.current();
-        let limits = plan.edge.routes.iter().flat_map(|route| {
+        let limits = plan.routes().flat_map(|route| {
             route.limits.iter().map(|limit| {
                 json!({
                     "route": &*route.name, "name": limit.name, "rate": limit.rate.to_string(),
@@ -150,7 +150,7 @@ impl Gauges for Sight {
             };
             out(&observe::BREAKER_STATE, &[&name], state);
         }
-        for target in &plan.targets {
+        for target in plan.called() {
             if let Some((bulkhead, _)) = &target.bulkhead {
                 out(&observe::BULKHEAD_INSIDE, &[&target.name], f64::from(bulkhead.inside()));
                 out(&observe::BULKHEAD_WAITING, &[&target.name], f64::from(bulkhead.waiting()));

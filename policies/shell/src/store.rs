@@ -160,13 +160,13 @@ impl Store {
         if self.queue.is_some() {
             return;
         }
-        for route in &plan.edge.routes {
+        for route in plan.routes() {
             for (limit, terms) in
                 route.limits.iter().filter_map(|limit| Some((limit, limit.shared.as_ref()?)))
             {
                 let instead = match terms.if_store_down() {
                     IfStoreDown::Closed => "refuses every request",
-                    IfStoreDown::Local => "counts in this gateway alone",
+                    IfStoreDown::Local => "counts in this proxy alone",
                     IfStoreDown::Open => "counts nothing",
                 };
                 let (rate, per, name) = (limit.rate, &limit.name, &route.name);

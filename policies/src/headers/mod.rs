@@ -18,6 +18,7 @@ pub mod identity;
 pub mod limits;
 mod list;
 mod names;
+mod recall;
 mod request_id;
 pub mod trust;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub use contract::{Carried, Shadow};
 pub use edits::{EditError, Edits};
 pub use forwarded::{AskedFor, Dialect, Forwarding, Writes, client_address};
 pub use identity::IdentityNames;
+pub use recall::{Known, Recall};
 pub use request_id::RequestId;
 pub use trust::{Trust, Trusted};
 

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::document::{Secret, Source};
+use crate::request::{Peer, Secure};
+use crate::spiffe::SpiffeId;
 use crate::state::Room;
+use crate::verdict::Denial;
+use crate::why::Silent;
 
 fn document(text: &str) -> Document {
     Document::load(&[Source::new("shop.yaml", text)]).unwrap_or_else(|error| panic!("{error}"))
@@ -74,8 +78,7 @@ fn a_sidecar_has_a_door_on_each_side() {
     assert_eq!(names(&plan.inbound), ["admin", "promotions", "order"]);
     assert_eq!(names(&plan.outbound), ["stock", "inventory", "ledger", "payment"]);
     assert_eq!(names(&plan.edge), Vec::<String>::new());
-    let listens: Vec<_> =
-        plan.listens.iter().map(|(address, target)| format!("{address} {}", target.name)).collect();
+    let listens: Vec<_> = plan.listens.iter().map(|one| format!("{} {}", one.at, one.target.name)).collect();
     assert_eq!(listens, ["127.0.0.1:15012 ledger", "127.0.0.1:15010 payment"]);
 }
 
@@ -159,4 +162,44 @@ routes:
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Beside an app: who may connect, and where its calls may go.
+#[test]
+fn a_sidecar_knows_who_may_connect_and_where_calls_may_go() {
+    let living = Arc::new(Living::new(&Room::seeded([1, 2, 3, 4])));
+    let peer = |identity: Option<&str>| Peer {
+        address: [10, 0, 0, 7].into(),
+        secure: if identity.is_some() { Secure::Tls } else { Secure::Plain },
+        identity: identity.map(|id| SpiffeId::parse(id).unwrap()),
+    };
+    let ours = "spiffe://shop.example/ns/shop/sa/web";
+    let check = |inbound: &str, expected: [Result<(), Denial>; 3]| {
+        let text = format!(
+            "version: 1\ntrust: {{ domain: shop.example }}\nservice: {{ name: order, url: \"http://127.0.0.1:8080\" }}\n{inbound}"
+        );
+        let mesh = compile(&text, &living).mesh;
+        let peers = [None, Some(ours), Some("spiffe://other.example/ns/shop/sa/web")];
+        let found = peers.map(|identity| mesh.admits(&peer(identity), &mut Silent));
+        assert_eq!(found, expected, "{inbound}");
+    };
+    use Denial::{PeerDenied, PeerUnknown};
+    check("", [Err(PeerUnknown), Ok(()), Err(PeerDenied)]);
+    check("inbound: { mtls: strict }", [Err(PeerUnknown), Ok(()), Err(PeerDenied)]);
+    check("inbound: { mtls: permissive }", [Ok(()), Ok(()), Err(PeerDenied)]);
+    check("inbound: { allow: ns/edge/* }", [Err(PeerUnknown), Err(PeerDenied), Err(PeerDenied)]);
+    check("inbound: { mtls: permissive, allow: ns/shop/* }", [Ok(()), Ok(()), Err(PeerDenied)]);
+
+    let plan = compile(include_str!("../../examples/sidecar.yaml"), &living);
+    let refused = Destination::Refused(Denial::DestinationDenied);
+    for (host, expected) in
+        [("payment", Destination::Declared), ("PAYMENT.", Destination::Declared), ("evil.example", refused)]
+    {
+        assert_eq!(plan.destination(host), expected, "{host}");
+    }
+    let app = plan.app.as_ref().unwrap();
+    assert_eq!(app.name, "service/order");
+    assert_eq!(plan.called().count(), 4);
+    let open = compile("version: 1\nservice: { name: order, url: \"http://127.0.0.1:8080\" }", &living);
+    assert_eq!(open.destination("evil.example"), Destination::Passes);
 }

@@ -160,7 +160,7 @@ impl Exchange {
             Stage::Head => current.flight.answered(outcome, now),
             Stage::Over => {
                 if let Some(current) = self.calls.current.take() {
-                    self.told.attempt(&current, outcome, &self.planned, &self.core.telemetry);
+                    self.told.attempt(&current, outcome, self.core.way, &self.planned, &self.core.telemetry);
                     self.span_of(&current, outcome, now);
                     current.flight.finish(outcome, now);
                 }

@@ -8,7 +8,7 @@ use policies::admit::{Because, Observed};
 use policies::balance::Outcome;
 use policies::observe::Record;
 use policies::overload;
-use policies::plan::{Route, Target};
+use policies::plan::{Route, Target, Way};
 use policies::request::Secure;
 use policies::resilience::fallback::Ending;
 use policies::time::Tick;
@@ -89,6 +89,7 @@ impl Told {
         &mut self,
         current: &Current,
         outcome: Outcome,
+        way: Way,
         planned: &Planned,
         telemetry: &Worker,
     ) {
@@ -100,7 +101,9 @@ impl Told {
             Outcome::Neutral => "neutral",
             Outcome::Success => "success",
         };
-        telemetry.attempt(planned.cells(self.route.as_ref(), self.target.as_ref()), how);
+        if let Some(cells) = planned.cells(way, self.route.as_ref(), self.target.as_ref()) {
+            telemetry.attempt(cells, how);
+        }
     }
 }
 
@@ -119,8 +122,8 @@ impl Exchange {
     fn tell(&mut self) {
         let record = self.record();
         self.server_span(&record);
-        let cells = self.planned.cells(self.told.route.as_ref(), self.told.target.as_ref());
-        self.core.telemetry.finished(cells, record);
+        let (route, target) = (self.told.route.as_ref(), self.told.target.as_ref());
+        self.core.telemetry.finished(self.planned.cells(self.core.way, route, target), record);
     }
 
     fn record(&self) -> Record {
@@ -137,6 +140,7 @@ impl Exchange {
             took: self.tick().since(self.began.tick),
             first_byte: told.first_byte,
             generation: self.planned.plan.generation,
+            way: self.core.way,
             request_id: named(Some(self.request_id().as_str())),
             client: asked.map(|asked| asked.client).or(self.facts.as_ref().map(|facts| facts.peer.address)),
             method: asked.map_or(http::Method::GET, |asked| asked.method.clone()),

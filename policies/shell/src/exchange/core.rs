@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use policies::headers::Recall;
+use policies::plan::Way;
 use tokio::sync::watch;
 
 use super::{LastGood, Planned};
@@ -13,6 +15,10 @@ use crate::telemetry;
 
 /// One worker's tools.
 pub struct Core {
+    /// Which door its requests come to.
+    pub way: Way,
+    /// What the app's calls are told of the request they are made for; only beside an app.
+    pub recall: Option<Arc<Recall>>,
     /// The plan in force.
     pub plans: Arc<ArcSwap<Planned>>,
     /// Fetches an issuer's keys when a token needs them.

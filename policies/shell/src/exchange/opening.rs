@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use http::header::USER_AGENT;
 use http::request::Parts;
-use policies::admit::{Ask, Because, Verdict, admit};
+use policies::admit::{Ask, Because, Permit, Verdict, admit};
 use policies::guard::{self, BodyMeter, Clean, Underscores, Wire, inspect};
-use policies::headers::{Carried, Fields, Forwarding, Trusted, client_address, grpc};
+use policies::headers::{Carried, Fields, Forwarding, Known, Trusted, client_address, grpc};
 use policies::identity::Asked as KeysAsked;
-use policies::plan::{Expects, Mode};
+use policies::plan::{Expects, Mode, Way};
 use policies::reply::{Listener, Reply, Speaks};
 use policies::request::Incoming;
 use policies::resilience::fallback::is_anonymous;
@@ -97,12 +97,12 @@ impl Exchange {
             roll: roll(),
             asked: KeysAsked::NotYet,
         };
-        let mut verdict = match admit(&planned.plan, &planned.plan.edge, &ask, &mut Silent) {
+        let mut verdict = match admit(&planned.plan, planned.plan.door(self.core.way), &ask, &mut Silent) {
             Verdict::AskKeys { tokens, .. } => {
                 // Whatever became of it: the decision sees the keys that are there now.
                 let _ = tokio::time::timeout(KEYS_WITHIN, self.core.keys.ask(&tokens)).await;
                 ask = Ask { asked: KeysAsked::Already, now: crate::clock::now(), ..ask };
-                admit(&planned.plan, &planned.plan.edge, &ask, &mut Silent)
+                admit(&planned.plan, planned.plan.door(self.core.way), &ask, &mut Silent)
             }
             verdict => verdict,
         };
@@ -121,6 +121,7 @@ impl Exchange {
                 self.told.route(&route);
                 self.told.observed(permit.observed());
                 self.calls.entry = permit.take_entry();
+                self.remember(&permit);
                 self.permit = Some(permit);
                 self.speak(Some(&route), head);
                 self.set_watch();
@@ -161,17 +162,37 @@ impl Exchange {
         }
     }
 
+    /// What the app's own calls for this request shall be told, even if it carries nothing on but the trace.
+    fn remember(&self, permit: &Permit) {
+        let (Some(recall), Some(asked)) = (&self.core.recall, &self.asked) else { return };
+        if self.core.way == Way::Inbound {
+            let known = Known {
+                attempt: asked.carried.attempt,
+                deadline: permit.deadline().tick(),
+                priority: permit.priority(),
+                request_id: asked.carried.request_id.clone(),
+            };
+            recall.keep(asked.trace.context.trace_id, known, self.began.tick);
+        }
+    }
+
     /// Everything about the request that is kept once its head is gone.
     fn look(&self, incoming: &Incoming<'_>, clean: &Clean<'_>) -> Result<Asked, Denial> {
         let plan = &self.planned.plan;
         let (head, headers) = (incoming.head, &incoming.head.headers);
-        let trusted = plan.trust.believes(incoming.peer);
+        let trusted = plan.believes(self.core.way, incoming.peer);
         let speaks = Speaks::of(head, None);
         let mut carried = Carried::read(headers, trusted, roll_wide());
         if speaks == Speaks::Grpc {
             // Anybody may shorten the time it gets.
             let left = [carried.deadline_left, grpc::timeout(headers)];
             carried.deadline_left = left.into_iter().flatten().min();
+        }
+        let trace = self.trace(incoming, trusted);
+        if let Some(recall) = self.core.recall.as_ref().filter(|_| self.core.way == Way::Outbound)
+            && let Some(known) = recall.find(trace.context.trace_id, self.began.tick)
+        {
+            carried.recalled(headers, &known, self.began.tick);
         }
         let target = clean.target();
         let mut text = String::with_capacity(clean.host.len() + target.len());
@@ -193,7 +214,7 @@ impl Exchange {
             version: head.version,
             client: client_address(incoming.peer, headers, &plan.trust, &Forwarding::default()),
             carried,
-            trace: self.trace(incoming, trusted),
+            trace,
             meter: BodyMeter::request(clean.body, u64::MAX)?,
             fresh_meter: BodyMeter::request(clean.body, u64::MAX)?,
         })

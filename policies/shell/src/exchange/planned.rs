@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use policies::plan::{Plan, Route, Target};
+use policies::plan::{Plan, Route, Target, Way};
 
 use crate::telemetry::RouteCells;
 use crate::upstream::Upstream;
@@ -15,7 +15,7 @@ pub struct Planned {
     pub plan: Arc<Plan>,
     upstreams: HashMap<usize, Arc<Upstream>>,
     cells: HashMap<(usize, usize), RouteCells>,
-    unrouted: RouteCells,
+    unrouted: HashMap<Way, RouteCells>,
 }
 
 /// Targets and routes live as long as their plan: where they lie is a name that costs nothing to compare.
@@ -28,18 +28,22 @@ impl Planned {
     pub fn new(
         plan: Arc<Plan>,
         upstream: impl Fn(&Target) -> Option<Arc<Upstream>>,
-        cells: impl Fn(&str, &str) -> RouteCells,
+        cells: impl Fn(Way, &str, &str) -> RouteCells,
     ) -> Self {
-        let upstreams = plan.targets.iter();
+        let upstreams = plan.called();
         let upstreams = upstreams.filter_map(|target| Some((place(target), upstream(target)?))).collect();
         let mut counted = HashMap::new();
-        for route in &plan.edge.routes {
-            for target in targets(route) {
-                counted.insert((place(route), place(target)), cells(&route.name, &target.name));
+        let mut unrouted = HashMap::new();
+        for (way, door) in plan.doors() {
+            for route in &door.routes {
+                for target in targets(route) {
+                    counted.insert((place(route), place(target)), cells(way, &route.name, &target.name));
+                }
+                counted.insert((place(route), 0), cells(way, &route.name, ""));
             }
-            counted.insert((place(route), 0), cells(&route.name, ""));
+            unrouted.insert(way, cells(way, "", ""));
         }
-        Self { plan, upstreams, cells: counted, unrouted: cells("", "") }
+        Self { plan, upstreams, cells: counted, unrouted }
     }
 
     /// Where a target is.
@@ -48,10 +52,14 @@ impl Planned {
     }
 
     /// Where a request is counted.
-    pub fn cells(&self, route: Option<&Arc<Route>>, target: Option<&Arc<Target>>) -> &RouteCells {
-        let Some(route) = route else { return &self.unrouted };
-        let target = target.map_or(0, place);
-        self.cells.get(&(place(route), target)).unwrap_or(&self.unrouted)
+    pub fn cells(
+        &self,
+        way: Way,
+        route: Option<&Arc<Route>>,
+        target: Option<&Arc<Target>>,
+    ) -> Option<&RouteCells> {
+        let of = |route: &Arc<Route>| self.cells.get(&(place(route), target.map_or(0, place)));
+        route.and_then(of).or_else(|| self.unrouted.get(&way))
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use policies::observe::{self, Metric, Record, method_label};
+use policies::plan::Way;
 use policies::verdict::{Denial, Fault};
 use prometheus::proto::{self, MetricFamily, MetricType};
 use prometheus::{Encoder, TextEncoder};
@@ -35,10 +36,13 @@ pub trait Gauges: Send + Sync {
 /// All metrics of the process.
 pub struct Metrics {
     workers: usize,
-    pairs: RwLock<BTreeMap<(String, String), RouteCells>>,
+    pairs: RwLock<BTreeMap<Pair, RouteCells>>,
     malformed: Mutex<HashMap<&'static str, u64>>,
     gauges: Mutex<Vec<Arc<dyn Gauges>>>,
 }
+
+/// Which way, which route, which target.
+type Pair = (Way, String, String);
 
 /// Where the requests of one route to one target are counted, by core. A core's cell is made when it counts first: of many
 /// routes most are seldom asked for.
@@ -139,14 +143,14 @@ impl Metrics {
     }
 
     /// Where the requests of this route to this target are counted; the same cells for the same names, over all reloads.
-    pub fn cells(&self, route: &str, target: &str) -> RouteCells {
+    pub fn cells(&self, way: Way, route: &str, target: &str) -> RouteCells {
         let mut pairs = self.pairs.write().unwrap_or_else(PoisonError::into_inner);
-        let known = |pairs: &BTreeMap<_, RouteCells>, key: &(String, String)| pairs.get(key).cloned();
-        let key = (route.to_owned(), target.to_owned());
+        let known = |pairs: &BTreeMap<_, RouteCells>, key: &Pair| pairs.get(key).cloned();
+        let key = (way, route.to_owned(), target.to_owned());
         if let Some(cells) = known(&pairs, &key) {
             return cells;
         }
-        let key = if pairs.len() < PAIRS_MAX { key } else { ("other".to_owned(), "other".to_owned()) };
+        let key = if pairs.len() < PAIRS_MAX { key } else { (way, "other".to_owned(), "other".to_owned()) };
         let workers = self.workers;
         let fresh = || RouteCells((0..workers).map(|_| OnceLock::new()).collect());
         pairs.entry(key).or_insert_with(fresh).clone()
@@ -194,8 +198,9 @@ impl Metrics {
         for (slug, count) in self.malformed.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             families.put(&observe::MALFORMED, &[slug], *count as f64);
         }
-        for ((route, target), cells) in self.pairs.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            pair(&mut families, route, target, cells);
+        for ((way, route, target), cells) in self.pairs.read().unwrap_or_else(PoisonError::into_inner).iter()
+        {
+            pair(&mut families, *way, route, target, cells);
         }
         for gauges in self.gauges.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             gauges.collect(&mut |metric, labels, value| families.put(metric, labels, value));
@@ -209,14 +214,14 @@ impl Metrics {
     }
 }
 
-fn pair(families: &mut Families, route: &str, target: &str, cells: &RouteCells) {
+fn pair(families: &mut Families, way: Way, route: &str, target: &str, cells: &RouteCells) {
     let mut buckets = [0_u64; BOUNDS.len() + 1];
     let (mut micros, mut retries) = (0, 0);
     for cell in cells.made() {
         for (key, count) in cell.kinds.each().filter(|(_, count)| *count > 0) {
             let method = usize::try_from(key >> 16).ok().and_then(|at| METHODS.get(at.saturating_sub(1)));
             let status = if key == OTHERS { "other".to_owned() } else { (key & 0xffff).to_string() };
-            let labels = ["edge", route, target, method.copied().unwrap_or("other"), &status];
+            let labels = [way.as_str(), route, target, method.copied().unwrap_or("other"), &status];
             families.add(&observe::REQUESTS, &labels, count as f64);
         }
         for (slots, metric) in [(&cell.slugs, &observe::DENIALS), (&cell.observed, &observe::OBSERVED)] {
@@ -357,7 +362,7 @@ mod tests {
     #[test]
     fn a_core_that_counts_nothing_of_a_route_keeps_no_cell_for_it() {
         let metrics = Metrics::new(2);
-        let cells = metrics.cells("orders", "monolith");
+        let cells = metrics.cells(Way::Edge, "orders", "monolith");
         assert_eq!(cells.made().count(), 0);
         metrics.attempt(1, &cells, "success");
         metrics.attempt(1, &cells, "success");

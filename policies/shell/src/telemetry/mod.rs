@@ -81,8 +81,10 @@ impl Telemetry {
 
 impl Worker {
     /// A request is over.
-    pub fn finished(&self, cells: &RouteCells, record: Record) {
-        self.telemetry.metrics.count(self.number, cells, &record);
+    pub fn finished(&self, cells: Option<&RouteCells>, record: Record) {
+        if let Some(cells) = cells {
+            self.telemetry.metrics.count(self.number, cells, &record);
+        }
         self.telemetry.log.tell(record);
     }
 

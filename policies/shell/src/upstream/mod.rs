@@ -126,7 +126,7 @@ impl Upstreams {
     pub fn prepare(&self, plan: &Plan) -> Result<Prepared, Vec<String>> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut good, mut bad) = (Vec::new(), Vec::new());
-        for target in &plan.targets {
+        for target in plan.called() {
             match self.one(target, known.get(&target.name)) {
                 Ok(upstream) => good.push(upstream),
                 Err(problem) => bad.push(format!("targets/{}: {problem}", target.name)),
@@ -196,7 +196,7 @@ impl Upstreams {
     pub fn apply(&self, plan: &Plan, prepared: Prepared) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.clear();
-        for ((upstream, fresh), target) in prepared.0.into_iter().zip(&plan.targets) {
+        for ((upstream, fresh), target) in prepared.0.into_iter().zip(plan.called()) {
             if fresh == Fresh::Made {
                 let mut tasks = upstream.tasks.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(resolver) = &self.resolver {
