@@ -12,11 +12,10 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
-use policies::guard::raw::{self, Upgrading};
-use policies::reply::Reply;
+use policies::guard::raw;
 use policies::verdict::{Denial, Fault};
 use policies::why::Silent;
-use shell::exchange::{Core, Exchange, Watch};
+use shell::exchange::{Core, Watch, refuse, wire};
 use shell::listen::{Conn, Fence, Head, Limits, Phase};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
@@ -100,8 +99,8 @@ pub async fn serve(serving: Arc<Serving>, mut conn: Conn) {
                 None => return,
             },
             Head::Preface => return h2(&serving, conn).await,
-            Head::TooLarge => return refuse(&serving, conn, Denial::HeadersTooLarge.into()).await,
-            Head::TooSlow => return refuse(&serving, conn, Fault::ClientTooSlow.into()).await,
+            Head::TooLarge => return refuse(&serving.core, conn, Denial::HeadersTooLarge.into()).await,
+            Head::TooSlow => return refuse(&serving.core, conn, Fault::ClientTooSlow.into()).await,
             Head::Closed | Head::Draining | Head::IdleOver => return conn.close().await,
         }
     }
@@ -118,13 +117,10 @@ async fn request(serving: &Serving, mut conn: Conn) -> Option<Conn> {
     let planned = serving.core.plans.load_full();
     let fence = match raw::vet(conn.head(), &planned.plan.guard, &mut Silent) {
         Err(denial) => {
-            refuse(serving, conn, denial.into()).await;
+            refuse(&serving.core, conn, denial.into()).await;
             return None;
         }
-        Ok(raw) => match (raw.upgrade, raw.length) {
-            (Upgrading::No, Some(bytes)) => Fence::Exactly(bytes),
-            (Upgrading::Asked, _) | (Upgrading::No, None) => Fence::Open,
-        },
+        Ok(raw) => Fence::from(raw),
     };
     drop(planned);
     let head = conn.take_head();
@@ -157,30 +153,4 @@ async fn request(serving: &Serving, mut conn: Conn) -> Option<Conn> {
             None
         }
     }
-}
-
-/// Answers a connection that never got as far as the engine, tells of it, and closes.
-async fn refuse(serving: &Serving, mut conn: Conn, because: policies::admit::Because) {
-    let mut exchange = Exchange::begin(serving.core.clone(), Arc::default());
-    let Some(facts) = conn.facts().cloned() else { return };
-    let reply = exchange.turn_away(facts, because);
-    let _ = conn.write_all(&wire(&reply)).await;
-    exchange.close();
-    conn.close().await;
-}
-
-/// An answer of ours as bytes of HTTP/1.1. The connection ends with it.
-fn wire(reply: &Reply) -> Vec<u8> {
-    let reason = reply.status.canonical_reason().unwrap_or_default();
-    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", reply.status.as_str()).into_bytes();
-    for (name, value) in &reply.headers {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-    }
-    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
-    bytes.extend_from_slice(format!("date: {date}\r\nconnection: close\r\n\r\n").as_bytes());
-    bytes.extend_from_slice(&reply.body);
-    bytes
 }

@@ -21,8 +21,8 @@ use shell::admin::{Admin, Gate, Hooks};
 use shell::exchange::Planned;
 use shell::keys::Keys;
 use shell::listen::{
-    Accepting, BindError, Certificates, CertsError, Counters, Limits, ListenAt, Permits, Phase, Sockets,
-    Speaks, take_over,
+    Accepting, BindError, Certificates, CertsError, Counters, Intercepts, Limits, ListenAt, Permits, Phase,
+    Shows, Sockets, Speaks, take_over,
 };
 use shell::reload::{LoadError, Plans, Watcher};
 use shell::sight::Sight;
@@ -154,7 +154,8 @@ impl Gateway {
                     settings.connections_per_address_max,
                 )),
                 counters: Arc::<Counters>::default(),
-                certificates,
+                shows: certificates.map_or(Shows::Nothing, Shows::ByName),
+                intercepts: Intercepts::No,
                 proxies: settings.proxy_protocol_from.clone(),
                 handshake_within: settings.handshake_within.0,
             }),

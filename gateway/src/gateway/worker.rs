@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
+use policies::headers::hop::Framing;
 use policies::plan::Way;
 use shell::exchange::{Core, LastGood, Planned};
 use shell::keys::Keys;
@@ -42,6 +43,7 @@ pub(super) fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: 
     runtime.block_on(async {
         let core = Arc::new(Core {
             way: Way::Edge,
+            framing: Framing::ByField,
             recall: None,
             plans: shared.plans.clone(),
             keys: shared.keys.clone(),

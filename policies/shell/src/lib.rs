@@ -14,6 +14,7 @@ pub mod keys;
 pub mod store;
 pub mod upstream;
 pub mod listen;
+pub mod mesh;
 pub mod telemetry;
 pub mod sources;
 pub mod clock;

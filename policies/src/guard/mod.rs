@@ -10,6 +10,7 @@
 //! may repair it differently, and smuggling lives in that difference.
 
 mod answer;
+mod detect;
 mod fields;
 mod framing;
 mod host;
@@ -34,6 +35,7 @@ use crate::verdict::Denial;
 use crate::why::Witness;
 
 pub use answer::{AnswerBody, Asked, inspect_answer};
+pub use detect::Looks;
 pub use fields::drop_underscored;
 pub use framing::Body;
 pub use meter::{BodyMeter, Ended, Misfit};

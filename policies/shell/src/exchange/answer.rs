@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use http::response::Parts;
 use http::{HeaderName, StatusCode, header};
-use policies::admit::{Because, COOKIE, Moved, Stick};
+use policies::admit::{Because, COOKIE, Moved, Permit, Stick};
 use policies::balance::Outcome;
-use policies::guard::{AnswerBody, Asked as GuardAsked, BodyMeter, Ended, inspect_answer};
+use policies::guard::{AnswerBody, Asked as GuardAsked, BodyMeter, Ended, Misfit, inspect_answer};
 use policies::headers::cookie::Sticky;
-use policies::headers::hop::{self, Framing, Next, Onward};
+use policies::headers::hop::{self, Next, Onward};
 use policies::headers::{Fields, contract};
 use policies::overload;
 use policies::plan::Holds;
@@ -128,7 +128,7 @@ impl Exchange {
     /// Strips what was meant for us, and puts in what the caller shall know.
     pub fn dress_answer(&mut self, fields: &mut impl Fields, asked_with: &http::HeaderMap, next: Next) {
         let upgrade = self.asked.as_ref().and_then(|asked| asked.upgrade).filter(|_| self.answer.tunnel);
-        hop::answer(fields, Onward { framing: Framing::ByField, next, upgrade });
+        hop::answer(fields, Onward { framing: self.core.framing, next, upgrade });
         contract::strip(fields);
         let (Some(permit), Some(asked)) = (&self.permit, &self.asked) else { return };
         let route = permit.route();
@@ -164,17 +164,33 @@ impl Exchange {
             (Ok(()), true) => asked.meter.end(Ended::Properly),
             (counted, _) => counted,
         };
-        match counted {
-            Ok(()) => Ok(()),
-            Err(misfit) => {
-                self.judge(Outcome::Neutral, Stage::Over);
-                let because = Because::Denial(misfit.denial());
-                Err(match self.answer.begun {
-                    true => Then::BreakOff,
-                    false => Then::Reply(self.reply(because, None).into()),
-                })
-            }
+        counted.map_err(|misfit| self.unfit(misfit))
+    }
+
+    /// The request's body is not what its head announced, or larger than the route takes.
+    pub fn unfit(&mut self, misfit: Misfit) -> Then {
+        self.judge(Outcome::Neutral, Stage::Over);
+        match self.answer.begun {
+            true => Then::BreakOff,
+            false => Then::Reply(self.reply(Because::Denial(misfit.denial()), None).into()),
         }
+    }
+
+    /// For an engine that counts the request's body by itself: what to count with, anew for each attempt.
+    pub fn upload_meter(&self) -> Option<BodyMeter> {
+        self.asked.as_ref().map(|asked| asked.fresh_meter)
+    }
+
+    /// So much of the request's body may be kept for another attempt.
+    pub fn replay_max(&self) -> u64 {
+        let route = self.permit.as_ref().map(Permit::route);
+        let retry = route.and_then(|route| route.retry.as_ref());
+        retry.map_or(0, |retry| retry.settings.replay_body_max)
+    }
+
+    /// For an engine that counts the request's body by itself: so much has come.
+    pub fn uploaded(&mut self, bytes: u64) {
+        self.told.bytes_in = bytes;
     }
 
     /// The request's body begins again, for another attempt.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use policies::headers::Recall;
+use policies::headers::hop::Framing;
 use policies::plan::Way;
 use tokio::sync::watch;
 
@@ -17,6 +18,8 @@ use crate::telemetry;
 pub struct Core {
     /// Which door its requests come to.
     pub way: Way,
+    /// Who writes down how long a body is: we, or the engine.
+    pub framing: Framing,
     /// What the app's calls are told of the request they are made for; only beside an app.
     pub recall: Option<Arc<Recall>>,
     /// The plan in force.

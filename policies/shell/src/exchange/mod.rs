@@ -20,6 +20,7 @@ mod last_good;
 mod opening;
 mod outgoing;
 mod planned;
+mod refuse;
 mod spans;
 mod watch;
 
@@ -44,6 +45,7 @@ pub use self::failure::{Breakage, Broke, Then};
 pub use self::last_good::LastGood;
 pub use self::opening::{Connection, Head, Opening};
 pub use self::planned::Planned;
+pub use self::refuse::{refuse, wire};
 pub use self::watch::Watch;
 
 use crate::listen::Facts;

@@ -85,6 +85,11 @@ impl Exchange {
         };
         let (carried, client) = (asked.carried.clone(), asked.client);
         self.asked = Some(asked);
+        if self.core.way == Way::Inbound
+            && let Err(denial) = planned.plan.mesh.admits(&facts.peer, &mut Silent)
+        {
+            return Opening::Reply(self.reply(denial.into(), None), Connection::Keep);
+        }
         if let Some(refused) = self.misdirected(&facts, &clean) {
             return Opening::Reply(refused, Connection::Close);
         }

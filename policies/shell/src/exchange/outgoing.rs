@@ -4,7 +4,7 @@
 use policies::document::target::{HostSent, Protocol};
 use policies::headers::{
     AskedFor, Carried, Fields, Forwarding, contract, cookie, forwarded, grpc,
-    hop::{self, Framing, Next, Onward},
+    hop::{self, Next, Onward},
 };
 use policies::plan::Route;
 use policies::reply::Speaks;
@@ -61,7 +61,7 @@ impl Exchange {
             return Err(Denial::BadHeader);
         };
         let next = self.next_hop();
-        let onward = Onward { framing: Framing::ByField, next, upgrade: asked.upgrade };
+        let onward = Onward { framing: self.core.framing, next, upgrade: asked.upgrade };
         hop::request(fields, onward)?;
         planned.plan.identity_headers.strip(fields);
         contract::strip(fields);

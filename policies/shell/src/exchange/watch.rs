@@ -51,7 +51,8 @@ impl Watch {
         *self.last_words.lock().unwrap_or_else(PoisonError::into_inner) = Some(reply);
     }
 
-    fn at(&self) -> Option<Tick> {
+    /// When the request is broken off.
+    pub fn at(&self) -> Option<Tick> {
         match self.at.load(Ordering::Relaxed) {
             0 => None,
             nanos => Some(Tick::from_nanos(nanos)),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use ipnet::IpNet;
+use policies::guard::Looks;
 use policies::request::{Peer, Secure};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -16,6 +17,7 @@ use super::permits::{Full, Permit, Permits};
 use super::sockets::{ListenAt, Socket, Speaks};
 use super::transport::{Begun, Plain, Transport};
 use super::{Certificates, Conn, Counters, Facts, Phase, proxy_header, tls};
+use crate::mesh::Identity;
 
 /// After a failed accept, which is mostly too few descriptors: so long is waited, and twice as long each time up to a second.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -29,12 +31,33 @@ pub struct Accepting {
     pub permits: Arc<Permits>,
     /// What happened.
     pub counters: Arc<Counters>,
-    /// The certificates, where TLS is spoken.
-    pub certificates: Option<Arc<Certificates>>,
+    /// Who we are, where TLS is spoken.
+    pub shows: Shows,
+    /// Connections were meant for somebody else, and redirected to us: whom, is asked of the kernel.
+    pub intercepts: Intercepts,
     /// Who begins with a PROXY header.
     pub proxies: Vec<IpNet>,
     /// How long a PROXY header and a TLS handshake may take.
     pub handshake_within: Duration,
+}
+
+/// Which certificate a client is shown.
+pub enum Shows {
+    /// The one it asks for by name.
+    ByName(Arc<Certificates>),
+    /// Our identity in the mesh; and it has to show its own.
+    Mesh(Arc<Identity>),
+    /// None: no TLS is spoken.
+    Nothing,
+}
+
+/// Were connections redirected to us?
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Intercepts {
+    /// They were meant for us.
+    No,
+    /// By the kernel's rules.
+    Yes,
 }
 
 enum Listener {
@@ -132,7 +155,7 @@ async fn greet(
     mut plain: Plain,
     address: Option<SocketAddr>,
     permit: Permit,
-    speaks: Speaks,
+    mut speaks: Speaks,
     accepting: &Accepting,
 ) -> Option<Conn> {
     let greeting = async {
@@ -149,17 +172,30 @@ async fn greet(
                 }
             }
         }
-        let begun = Begun::new(plain, ahead);
+        let meant_for = match accepting.intercepts {
+            Intercepts::Yes => meant_for(&plain),
+            Intercepts::No => None,
+        };
+        let mut begun = Begun::new(plain, ahead);
+        if speaks == Speaks::Either && begun.look(accepting.handshake_within).await == Looks::Tls {
+            speaks = Speaks::Tls;
+        }
         let peer = |secure, identity| Peer { address: client.to_canonical(), secure, identity };
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        match (speaks, &accepting.certificates) {
-            (Speaks::Plain, _) => {
+        match speaks {
+            Speaks::Plain | Speaks::Either => {
                 let peer = peer(Secure::Plain, None);
-                let facts = Facts { peer, sni: None, shown_to: None, speaks_h2: false, number, permit };
+                let facts =
+                    Facts { peer, sni: None, shown_to: None, speaks_h2: false, meant_for, number, permit };
                 Some(Conn::new(Transport::Plain(begun), Arc::new(facts)))
             }
-            (Speaks::Tls, Some(certificates)) => {
-                let Ok(greeted) = tls::greet(begun, certificates).await else {
+            Speaks::Tls => {
+                let greeted = match &accepting.shows {
+                    Shows::ByName(certificates) => tls::greet(begun, certificates).await,
+                    Shows::Mesh(identity) => tls::greet_peer(begun, identity).await,
+                    Shows::Nothing => return None,
+                };
+                let Ok(greeted) = greeted else {
                     accepting.counters.handshake_failed.fetch_add(1, Ordering::Relaxed);
                     return None;
                 };
@@ -168,12 +204,12 @@ async fn greet(
                     sni: greeted.sni,
                     shown_to: greeted.shown_to,
                     speaks_h2: greeted.speaks_h2,
+                    meant_for,
                     number,
                     permit,
                 };
                 Some(Conn::new(Transport::Tls(greeted.stream), Arc::new(facts)))
             }
-            (Speaks::Tls, None) => None,
         }
     };
     match tokio::time::timeout(accepting.handshake_within, greeting).await {
@@ -183,4 +219,18 @@ async fn greet(
             None
         }
     }
+}
+
+/// Whom a redirected connection was meant for.
+fn meant_for(plain: &Plain) -> Option<SocketAddr> {
+    let Plain::Tcp(stream) = plain else { return None };
+    let socket = socket2::SockRef::from(stream);
+    let v6 = stream.local_addr().ok()?.is_ipv6() && !is_mapped(stream);
+    let address = if v6 { socket.original_dst_v6() } else { socket.original_dst_v4() };
+    address.ok()?.as_socket()
+}
+
+/// A socket for both kinds of address shows IPv4 as `::ffff:10.0.0.1`; the kernel's rule was one of IPv4.
+fn is_mapped(stream: &tokio::net::TcpStream) -> bool {
+    stream.local_addr().is_ok_and(|address| address.ip().to_canonical().is_ipv4())
 }

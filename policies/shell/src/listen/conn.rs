@@ -18,6 +18,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use policies::guard::Looks;
+use policies::guard::raw::{Raw, Upgrading};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
@@ -83,6 +85,15 @@ pub enum Fence {
     Exactly(u64),
     /// Only the engine can know: chunks, a tunnel, HTTP/2.
     Open,
+}
+
+impl From<Raw> for Fence {
+    fn from(raw: Raw) -> Self {
+        match (raw.upgrade, raw.length) {
+            (Upgrading::No, Some(bytes)) => Self::Exactly(bytes),
+            (Upgrading::Asked, _) | (Upgrading::No, None) => Self::Open,
+        }
+    }
 }
 
 /// Which way a slow client is slow.
@@ -209,6 +220,46 @@ impl Conn {
     /// The bytes of the head that came.
     pub fn head(&self) -> &[u8] {
         self.inner.as_ref().and_then(|inner| inner.ahead.get(..inner.head_bytes)).unwrap_or_default()
+    }
+
+    /// What the first bytes look like, which stay where they are. Who says nothing in time has said nothing we know.
+    pub async fn look(&mut self, within: Duration) -> Looks {
+        let Some(inner) = self.inner.as_mut() else { return Looks::Opaque };
+        let looking = async {
+            loop {
+                let looks = Looks::of(&inner.ahead);
+                if looks != Looks::Unclear {
+                    return looks;
+                }
+                if !matches!(inner.read_ahead().await, Ok(1..)) {
+                    return Looks::Opaque;
+                }
+            }
+        };
+        tokio::time::timeout(within, looking).await.unwrap_or(Looks::Opaque)
+    }
+
+    /// Lets an engine read the head again, and what of the fence lies behind it.
+    pub fn release_head(&mut self) {
+        if let Some(inner) = self.inner.as_mut() {
+            let head = std::mem::take(&mut inner.head_bytes) as u64;
+            if let Fence::Exactly(bytes) = &mut inner.fence {
+                *bytes = bytes.saturating_add(head);
+            }
+        }
+    }
+
+    /// Takes back what an engine has read of the request after its own.
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        if let Some(inner) = self.inner.as_mut().filter(|_| !bytes.is_empty()) {
+            let behind = std::mem::replace(&mut inner.ahead, BytesMut::from(bytes));
+            inner.ahead.extend_from_slice(&behind);
+        }
+    }
+
+    /// Is there more of the request that nobody has read?
+    pub fn has_unread(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| matches!(inner.fence, Fence::Exactly(1..)))
     }
 
     /// Takes the head out; what came behind it stays.

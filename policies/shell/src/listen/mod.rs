@@ -14,12 +14,12 @@ pub mod take_over;
 mod tls;
 mod transport;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicU64;
 
 use policies::request::Peer;
 
-pub use accept::{Accepting, run};
+pub use accept::{Accepting, Intercepts, Shows, run};
 pub use certs::{Certificates, CertsError};
 pub use conn::{Conn, Fence, Head, Keepsake, Limits, Loan};
 pub use permits::Permits;
@@ -36,6 +36,8 @@ pub struct Facts {
     pub shown_to: Option<Box<str>>,
     /// HTTP/2 was agreed on in the TLS greeting.
     pub speaks_h2: bool,
+    /// Whom the connection was meant for, before it was redirected to us.
+    pub meant_for: Option<SocketAddr>,
     /// Counted from the start of the process.
     pub number: u64,
     /// Given back when the connection ends.

@@ -22,6 +22,8 @@ const BACKLOG: i32 = 4096;
 /// What is spoken on a socket.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Speaks {
+    /// TLS, or something else as it is: the first bytes tell.
+    Either,
     /// HTTP as it is.
     Plain,
     /// HTTP inside TLS.

@@ -5,12 +5,12 @@ use std::io;
 use policies::spiffe::SpiffeId;
 use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
-use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
 use super::Certificates;
 use super::transport::Begun;
+use crate::mesh::{Identity, spiffe_of};
 
 /// A client that has been greeted.
 pub(super) struct Greeted {
@@ -34,25 +34,21 @@ pub(super) async fn greet(begun: Begun, certificates: &Certificates) -> io::Resu
         start.io.shutdown().await?;
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "no certificate has this name"));
     };
-    let stream = Box::new(start.into_stream(pair.config.clone()).await?);
-    let (_, session) = stream.get_ref();
-    let leaf = session.peer_certificates().and_then(|chain| chain.first());
-    let identity = leaf.and_then(|leaf| spiffe(leaf));
-    let speaks_h2 = session.alpn_protocol() == Some(b"h2");
-    let shown_to = pair.demands.then(|| pair.name.clone());
-    Ok(Greeted { sni, shown_to, speaks_h2, identity, stream })
+    let demanded_by = pair.demands.then(|| pair.name.clone());
+    let stream = start.into_stream(pair.config.clone()).await?;
+    Ok(Greeted { sni, shown_to: demanded_by, ..greeted(stream) })
 }
 
-/// The one URI name of a verified certificate, if it is a SPIFFE id: with two there would be two identities.
-fn spiffe(certificate: &[u8]) -> Option<SpiffeId> {
-    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    let names = parsed.subject_alternative_name().ok()??;
-    let mut uris = names.value.general_names.iter().filter_map(|name| match name {
-        GeneralName::URI(uri) => Some(*uri),
-        _ => None,
-    });
-    match (uris.next(), uris.next()) {
-        (Some(uri), None) => SpiffeId::parse(uri).ok(),
-        _ => None,
-    }
+/// Shakes hands with a peer of the mesh: we show our identity, and it has to show its own.
+pub(super) async fn greet_peer(begun: Begun, identity: &Identity) -> io::Result<Greeted> {
+    let stream = TlsAcceptor::from(identity.server()).accept(begun).await?;
+    Ok(greeted(stream))
+}
+
+fn greeted(stream: TlsStream<Begun>) -> Greeted {
+    let (_, session) = stream.get_ref();
+    let leaf = session.peer_certificates().and_then(|chain| chain.first());
+    let identity = leaf.and_then(|leaf| spiffe_of(leaf));
+    let speaks_h2 = session.alpn_protocol() == Some(b"h2");
+    Greeted { sni: None, shown_to: None, speaks_h2, identity, stream: Box::new(stream) }
 }

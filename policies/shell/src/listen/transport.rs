@@ -3,9 +3,11 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use policies::guard::Looks;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -38,6 +40,24 @@ impl Begun {
     /// The socket, and what was read from it.
     pub fn new(plain: Plain, ahead: BytesMut) -> Self {
         Self { plain, ahead }
+    }
+
+    /// What the first bytes look like, which stay where they are. Who says nothing in time has said nothing we know.
+    pub async fn look(&mut self, within: Duration) -> Looks {
+        let looking = async {
+            loop {
+                let looks = Looks::of(&self.ahead);
+                if looks != Looks::Unclear {
+                    return looks;
+                }
+                let mut more = [0; 1024];
+                match self.plain.read(&mut more).await {
+                    Ok(read @ 1..) => self.ahead.extend_from_slice(more.get(..read).unwrap_or_default()),
+                    Ok(0) | Err(_) => return Looks::Opaque,
+                }
+            }
+        };
+        tokio::time::timeout(within, looking).await.unwrap_or(Looks::Opaque)
     }
 }
 

@@ -6,14 +6,19 @@ use std::sync::Arc;
 
 use policies::document::target::Protocol;
 use policies::plan::{Target, Whereabouts};
+use policies::spiffe::SpiffeId;
 use policies::state::print;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::mesh::{self, Identity, Vouching};
+
 /// The authorities that are believed where a target names none.
 pub struct Roots {
+    /// Who we are in the mesh, for targets that are known by their SPIFFE id.
+    pub identity: Option<Arc<Identity>>,
     /// For our own calls: probes, key servers.
     pub store: Arc<RootCertStore>,
     ca: Option<Arc<[CertificateDer<'static>]>>,
@@ -45,6 +50,10 @@ pub enum MaterialError {
     Nameless,
     #[error("tls: {0}")]
     Rustls(#[from] rustls::Error),
+    #[error(
+        "tls.spiffe: nobody vouches for it: name a `ca`, or start with --certificate, --key and --authorities"
+    )]
+    Voucherless,
 }
 
 impl Roots {
@@ -56,7 +65,7 @@ impl Roots {
                 // The system's set has old ones that nobody can read; one good one is enough to begin with.
                 let _ = store.add(certificate);
             }
-            return Ok(Self { store: Arc::new(store), ca: None, print: 0 });
+            return Ok(Self { identity: None, store: Arc::new(store), ca: None, print: 0 });
         };
         let path = file.display().to_string();
         let certificates = certificates(&path)?;
@@ -64,6 +73,7 @@ impl Roots {
             store.add(certificate.clone()).map_err(|error| told(&path, &error))?;
         }
         Ok(Self {
+            identity: None,
             store: Arc::new(store),
             ca: Some(readable(&path, certificates.clone())?),
             print: print(&certificates),
@@ -89,7 +99,7 @@ pub(super) fn material(target: &Target, roots: &Roots) -> Result<Option<Material
         return Ok(None);
     }
     let written = target.tls.clone().unwrap_or_default();
-    if written.name.is_none() && !has_names(target) {
+    if written.spiffe.is_none() && written.name.is_none() && !has_names(target) {
         return Err(MaterialError::Nameless);
     }
     let provider = Arc::new(ring::default_provider());
@@ -106,22 +116,39 @@ pub(super) fn material(target: &Target, roots: &Roots) -> Result<Option<Material
             (Some(readable(path, certificates)?), Arc::new(store))
         }
     };
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(store);
-    let (pair, mut client) = match (&written.certificate, &written.key) {
-        (None, None) => (None, builder.with_no_client_auth()),
+    let pair = match (&written.certificate, &written.key) {
+        (None, None) => None,
         (Some(certificate), Some(key)) => {
             let chain = certificates(certificate)?;
             let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| told(key, &error))?;
             prints.push(print(&(&chain, secret.secret_der())));
-            let pair = (chain.clone(), Arc::new(secret.clone_key()));
             readable(certificate, chain.clone())?;
-            let client = builder.with_client_auth_cert(chain, secret).map_err(|error| told(key, &error))?;
-            (Some(pair), client)
+            Some((chain, Arc::new(secret)))
         }
         _ => return Err(MaterialError::Half),
     };
+    let shown = pair.as_ref().map(|(chain, key)| (chain.clone(), key.clone_key()));
+    let client = match &written.spiffe {
+        Some(id) => {
+            let id = SpiffeId::parse(id).map_err(|error| told("tls.spiffe", &error))?;
+            let vouching = match (&written.ca, &roots.identity) {
+                (Some(_), _) => Vouching::These(store),
+                (None, Some(ours)) => Vouching::Ours(ours.clone()),
+                (None, None) => return Err(MaterialError::Voucherless),
+            };
+            mesh::client(id, vouching, roots.identity.clone(), shown)
+        }
+        None => {
+            let builder = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()?
+                .with_root_certificates(store);
+            match shown {
+                Some((chain, key)) => builder.with_client_auth_cert(chain, key),
+                None => Ok(builder.with_no_client_auth()),
+            }
+        }
+    };
+    let mut client = client.map_err(|error| told(written.key.as_deref().unwrap_or("tls"), &error))?;
     if target.protocol == Protocol::Http2 {
         client.alpn_protocols = vec![b"h2".to_vec()];
     }
