@@ -11,25 +11,18 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use pingora::server::configuration::ServerConf;
 use policies::plan::{Action, Plan};
-use policies::state::{Living, Room, SharedRoom};
-use shell::admin::{Admin, Gate, Hooks};
-use shell::exchange::Planned;
-use shell::keys::Keys;
+use shell::house::{Furnishing, House, HouseError, LookIn};
 use shell::listen::{
     Accepting, BindError, Certificates, CertsError, Counters, Intercepts, Limits, ListenAt, Permits, Phase,
     Shows, Sockets, Speaks, take_over,
 };
-use shell::reload::{LoadError, Plans, Watcher};
+use shell::reload::{Plans, Watcher};
 use shell::sight::Sight;
-use shell::store::{Store, StoreError};
-use shell::telemetry::{Telemetry, TelemetryError};
-use shell::upstream::{MaterialError, ResolverSettings, Roots, Unable, Upstreams};
-use tokio::runtime::{Builder, Runtime};
+use shell::telemetry::Telemetry;
+use shell::upstream::Unable;
 use tokio::sync::watch;
 
 pub use exit::Exit;
@@ -51,20 +44,14 @@ const UNABLE: Unable = Unable {
     ),
 };
 
-/// How long the last lines and spans may take to leave.
-const FLUSH_WITHIN: Duration = Duration::from_secs(2);
-
 /// A gateway that runs.
 pub struct Gateway {
-    house: Option<Runtime>,
+    house: House,
     workers: Vec<JoinHandle<()>>,
     exit: Arc<Exit>,
     admin: SocketAddr,
-    telemetry: Arc<Telemetry>,
     places: Vec<(ListenAt, Speaks)>,
-    plans: Arc<Plans>,
     _watcher: Watcher,
-    drain_limit: Duration,
 }
 
 /// Why a gateway does not start.
@@ -75,20 +62,12 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error("{0}")]
     Certs(#[from] CertsError),
+    #[error(transparent)]
+    House(#[from] HouseError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error(transparent)]
-    Material(#[from] MaterialError),
     #[error("nothing to listen on: give --listen or --listen-tls")]
     Nowhere,
-    #[error("{0}")]
-    Rustls(#[from] rustls::Error),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Telemetry(#[from] TelemetryError),
 }
 
 impl Gateway {
@@ -96,58 +75,32 @@ impl Gateway {
     pub fn start(settings: &Settings) -> Result<Self, StartError> {
         let places = places(settings)?;
         let workers = settings.workers.or_else(cores).unwrap_or(1).max(1);
-        let house =
-            Builder::new_multi_thread().worker_threads(1).thread_name("banyan-house").enable_all().build()?;
-        let roots = Arc::new(Roots::load(settings.ca_file.as_deref())?);
         let certificates = settings.certs.as_deref().map(Certificates::load).transpose()?.map(Arc::new);
-        let telemetry =
-            Telemetry::start("banyan-gateway", &settings.access_log, settings.otlp.as_deref(), workers)?;
-        let living = Arc::new(Living::new(&room(settings)));
-        let store = Store::start(settings.redis.as_deref(), living.clone(), house.handle())?;
-        let keys = Arc::new(Keys::new(house.handle().clone(), &roots)?);
-        let upstreams = Arc::new(Upstreams::new(
-            house.handle().clone(),
-            roots,
-            UNABLE,
-            &ResolverSettings { servers: settings.resolvers.clone() },
-        ));
-        let planned = Arc::new(std::sync::OnceLock::<Arc<ArcSwap<Planned>>>::new());
-        let plans = Arc::new(Plans::load(&settings.policies, settings.state.as_deref(), living, {
-            let (upstreams, keys, store, planned) =
-                (upstreams.clone(), keys.clone(), store.clone(), planned.clone());
-            let telemetry = telemetry.clone();
-            Box::new(move |plan| {
-                let prepared = upstreams.prepare(plan)?;
-                let (upstreams, keys, store, planned) =
-                    (upstreams.clone(), keys.clone(), store.clone(), planned.clone());
-                let (plan, telemetry) = (plan.clone(), telemetry.clone());
-                Ok(Box::new(move || {
-                    upstreams.apply(&plan, prepared);
-                    keys.apply(&plan);
-                    store.warn_of_unmet(&plan);
-                    warn_of_undone(&plan);
-                    let next = Planned::new(
-                        plan,
-                        |target| upstreams.of(target),
-                        |way, route, target| telemetry.metrics.cells(way, route, target),
-                    );
-                    match planned.get() {
-                        Some(current) => current.store(Arc::new(next)),
-                        None => drop(planned.set(Arc::new(ArcSwap::from_pointee(next)))),
-                    }
-                }))
-            })
-        })?);
-        let Some(planned) = planned.get().cloned() else { return Err(StartError::Nowhere) };
-        let watcher = watcher(settings, &plans, certificates.clone())?;
-        house.block_on(store.settled(Duration::from_secs(1)));
+        let house = House::furnish(Furnishing {
+            name: "banyan-gateway",
+            policies: &settings.policies,
+            state: settings.state.as_deref(),
+            redis: settings.redis.as_deref(),
+            otlp: settings.otlp.as_deref(),
+            access_log: &settings.access_log,
+            resolvers: &settings.resolvers,
+            ca_file: settings.ca_file.as_deref(),
+            workers,
+            identity: None,
+            unable: UNABLE,
+            prepare: Box::new(|plan| {
+                let plan = plan.clone();
+                Ok(Box::new(move || warn_of_undone(&plan)))
+            }),
+        })?;
+        let watcher = watcher(settings, &house.plans, certificates.clone())?;
         let shared = Arc::new(Shared {
-            plans: planned,
-            keys,
-            store,
+            plans: house.planned.clone(),
+            keys: house.keys.clone(),
+            store: house.store.clone(),
             last_good: Arc::default(),
             certificates: certificates.clone(),
-            telemetry,
+            telemetry: house.telemetry.clone(),
             accepting: Arc::new(Accepting {
                 permits: Arc::new(Permits::new(
                     settings.connections_max,
@@ -169,8 +122,8 @@ impl Gateway {
             drain_limit: settings.drain_limit.0,
         });
         let sight = Arc::new(Sight {
-            plans: plans.clone(),
-            upstreams,
+            plans: house.plans.clone(),
+            upstreams: house.upstreams.clone(),
             keys: shared.keys.clone(),
             store: shared.store.clone(),
             permits: shared.accepting.permits.clone(),
@@ -201,24 +154,24 @@ impl Gateway {
         }
         let exit =
             Arc::new(Exit { phases, told: watch::channel(Phase::Serving).0, sockets: Mutex::new(copies) });
-        let admin = admin(settings, &house, &sight, &shared.telemetry, &exit)?;
+        let (open, drain) = (exit.clone(), exit.clone());
+        let admin = house.let_look_in(
+            &sight,
+            LookIn {
+                at: settings.admin,
+                token_file: settings.admin_token_file.as_ref(),
+                hosts: &settings.admin_hosts,
+                is_ready: Arc::new(move || open.is_open()),
+                drain: Arc::new(move || drain.drain()),
+            },
+        )?;
         if let Some(waits) = waits {
             waits.ready()?;
         }
         if let Some(path) = settings.take_over.clone() {
             hand_on(path, exit.clone())?;
         }
-        Ok(Self {
-            admin,
-            telemetry: shared.telemetry.clone(),
-            house: Some(house),
-            workers: threads,
-            exit,
-            places,
-            plans,
-            _watcher: watcher,
-            drain_limit: settings.drain_limit.0,
-        })
+        Ok(Self { admin, house, workers: threads, exit, places, _watcher: watcher })
     }
 
     /// Where it listens, ports chosen by the system resolved.
@@ -228,7 +181,7 @@ impl Gateway {
 
     /// The plans over time.
     pub fn plans(&self) -> &Arc<Plans> {
-        &self.plans
+        &self.house.plans
     }
 
     /// Takes nothing new; what is in flight may end, within the limit. A second time changes nothing.
@@ -243,7 +196,7 @@ impl Gateway {
 
     /// Everything that is told.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
-        &self.telemetry
+        &self.house.telemetry
     }
 
     /// Waits until the last request has ended. It has to be told to drain.
@@ -252,10 +205,7 @@ impl Gateway {
             // A worker that panicked has been told of by the panic itself.
             let _ = worker.join();
         }
-        self.telemetry.close(FLUSH_WITHIN);
-        if let Some(house) = self.house.take() {
-            house.shutdown_timeout(self.drain_limit.min(Duration::from_secs(1)));
-        }
+        self.house.close();
     }
 
     /// Drains and waits.
@@ -274,12 +224,6 @@ fn places(settings: &Settings) -> Result<Vec<(ListenAt, Speaks)>, StartError> {
     let tls = settings.listen_tls.iter().map(|at| (at.clone(), Speaks::Tls));
     let places: Vec<_> = plain.chain(tls).collect();
     if places.is_empty() { Err(StartError::Nowhere) } else { Ok(places) }
-}
-
-fn room(settings: &Settings) -> Room {
-    let shared = settings.redis.as_ref().map(|_| SharedRoom::default());
-    let seeds = [(); 4].map(|()| fastrand::u64(..));
-    Room { shared, ..Room::seeded(seeds) }
 }
 
 fn conf(settings: &Settings) -> ServerConf {
@@ -336,35 +280,4 @@ fn hand_on(path: PathBuf, exit: Arc<Exit>) -> std::io::Result<()> {
         }
     };
     thread.spawn(offer).map(drop)
-}
-
-/// Opens the admin pages.
-fn admin(
-    settings: &Settings,
-    house: &Runtime,
-    sight: &Arc<Sight>,
-    telemetry: &Arc<Telemetry>,
-    exit: &Arc<Exit>,
-) -> Result<SocketAddr, StartError> {
-    let token = settings.admin_token_file.as_ref().map(std::fs::read_to_string).transpose()?;
-    let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
-    let listener = house.block_on(tokio::net::TcpListener::bind(settings.admin))?;
-    let at = listener.local_addr()?;
-    let seen = |look: fn(&Sight) -> serde_json::Value| {
-        let sight = sight.clone();
-        Arc::new(move || look(&sight)) as Arc<dyn Fn() -> serde_json::Value + Send + Sync>
-    };
-    let (open, drain, metrics) = (exit.clone(), exit.clone(), telemetry.clone());
-    let hooks = Hooks {
-        plans: sight.plans.clone(),
-        is_ready: Arc::new(move || open.is_open()),
-        metrics: Arc::new(move || metrics.scrape()),
-        targets: seen(Sight::targets),
-        limits: seen(Sight::limits),
-        connections: seen(Sight::connections),
-        drain: Arc::new(move || drain.drain()),
-    };
-    let gate = Gate { hosts: settings.admin_hosts.clone(), token };
-    house.spawn(Arc::new(Admin::new(gate, hooks)).serve(listener));
-    Ok(at)
 }

@@ -81,6 +81,8 @@ impl ProxyHttp for Front {
         let opening = context.exchange.open(Head { parts: head, target: head.raw_path(), wire }, facts).await;
         match opening {
             Opening::Forward => Ok(false),
+            // Only a sidecar's outbound door lets pass what nobody declared.
+            Opening::Pass(..) => Err(Error::new(errors::OURS)),
             Opening::Reply(reply, connection) => {
                 if connection == Connection::Close {
                     session.set_keepalive(None);

@@ -58,6 +58,8 @@ metrics! {
     RETRIES "banyan_retries_total" ["route" "target"] "Attempts after the first."
     SHED "banyan_shed_total" ["target" "priority"] "Requests that were shed because more important work goes first."
     SPANS_DROPPED "banyan_spans_dropped_total" [] "Spans that were dropped because nobody took them."
+    TCP_BYTES "banyan_tcp_bytes_total" ["target" "way"] "Bytes of connections that are no HTTP, up to the target and down from it."
+    TCP_CONNECTIONS "banyan_tcp_connections_total" ["target" "outcome"] "Connections that are no HTTP: carried, denied, unreachable, loop."
     STORE_UP "banyan_limit_store_up" [] "1 if the store of shared limits answers."
 }
 

@@ -1,3 +1,55 @@
-//! The seat of this program; it stands empty until its own work begins.
+//! `banyan-sidecar`: runs a sidecar, and answers what an operator asks about a document.
 
-fn main() {}
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use shell::commands::{Question, answer};
+use sidecar::settings::Settings;
+use sidecar::sidecar::run;
+
+/// What is allocated per request is freed on the same thread: this allocator makes that cheap.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(
+    name = "banyan-sidecar",
+    version,
+    about = "Makes a service's calls survive, with one policy language."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves: reads the policies, stands beside its service, and goes on until SIGTERM.
+    Run(Box<Settings>),
+    #[command(flatten)]
+    Ask(Question),
+}
+
+fn main() -> ExitCode {
+    let told = match Arguments::parse().command {
+        Command::Run(settings) => {
+            let ended = run(&settings).map(|()| String::new()).map_err(|error| error.to_string());
+            // The last lines say why it ends.
+            log::logger().flush();
+            ended
+        }
+        Command::Ask(question) => answer(&question),
+    };
+    match told {
+        // A reader that went away (`| head`) is no failure of ours.
+        Ok(text) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            let _ = writeln!(std::io::stderr(), "{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

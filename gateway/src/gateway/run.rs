@@ -25,8 +25,8 @@ pub fn run(settings: &Settings) -> Result<(), StartError> {
                 _ = int.recv() => return Ok(()),
                 () = gateway.exit.taken() => return Ok(()),
                 _ = hang_up.recv() => {
-                    gateway.telemetry.reopen();
-                    gateway.plans.refresh();
+                    gateway.house.telemetry.reopen();
+                    gateway.house.plans.refresh();
                 }
             }
         }

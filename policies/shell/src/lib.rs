@@ -5,6 +5,7 @@
 //! Read `exchange` first: one request, in words no engine knows. Modules stand in the order of who may know whom.
 
 pub mod commands;
+pub mod house;
 pub mod admin;
 pub mod sight;
 pub mod explain;

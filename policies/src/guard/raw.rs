@@ -39,6 +39,14 @@ pub fn vet(head: &[u8], rules: &Rules, why: &mut impl Witness) -> Result<Raw, De
     })
 }
 
+/// The host that a head names, port and all, if it names one at all. For a look ahead that decides nothing but the way it
+/// takes: [`vet`] and [`super::inspect`] come after it.
+pub fn host_named(head: &[u8]) -> Option<&str> {
+    let field = |line: &'_ [u8]| line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"host:"));
+    let line = head.split(|byte| *byte == b'\n').find(|line| field(line))?;
+    std::str::from_utf8(line.get(5..)?.trim_ascii()).ok()
+}
+
 fn examine(head: &[u8], rules: &Rules) -> Result<Raw, Refusal> {
     let Some(head) = head.strip_suffix(b"\r\n\r\n") else {
         return Err(bad("the head does not end with an empty line"));

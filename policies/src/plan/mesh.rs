@@ -51,15 +51,15 @@ impl Mesh {
     }
 }
 
-/// An address of our own on which the app reaches one target.
+/// A target the app calls.
 #[derive(Clone, Debug)]
-pub struct Listen {
-    /// Where.
-    pub at: SocketAddr,
-    /// Whom it reaches.
+pub struct Call {
+    /// Whom.
     pub target: Arc<Target>,
-    /// The Host that its requests are for, whatever they say.
+    /// The Host its requests are for, where they do not say: on an address of ours, or redirected.
     pub host: Name,
+    /// An address of our own on which the app reaches it.
+    pub listen: Option<SocketAddr>,
 }
 
 /// What becomes of a call of the app, by where it goes.
@@ -124,14 +124,14 @@ pub(super) fn app(notion: &Notion<'_>) -> Option<Arc<Target>> {
     Some(Arc::new(Target::compile(&format!("service/{}", service.name.as_str()), &written, notion.living)))
 }
 
-pub(super) fn listens(notion: &Notion<'_>) -> Vec<Listen> {
+pub(super) fn calls(notion: &Notion<'_>) -> Vec<Call> {
     let calls = notion.document.calls.0.iter();
     calls
         .filter_map(|(name, call)| {
-            let at = call.listen.as_ref()?.parse().ok()?;
+            let listen = call.listen.as_ref().and_then(|listen| listen.parse().ok());
             let plain =
                 call.host.0.iter().find(|host| !host.0.contains('*')).map(|host| Name(host.0.clone()));
-            Some(Listen { at, target: notion.target(name.as_str())?, host: plain.unwrap_or(name.clone()) })
+            Some(Call { target: notion.target(name.as_str())?, host: plain.unwrap_or(name.clone()), listen })
         })
         .collect()
 }

@@ -21,7 +21,7 @@ mod tests;
 pub use door::Door;
 pub use identity::{Identity, IdentityError, Kind, Tokens};
 pub use materials::{Materials, Missing, wanted};
-pub use mesh::{Destination, Listen, Mesh};
+pub use mesh::{Call, Destination, Mesh};
 pub use patience::{Expects, Patience};
 pub use route::{
     Action, CountedBy, Fallback, FallbackAnswer, FixedAnswer, Grpc, Holds, Limit, Migration, Redirect,
@@ -64,8 +64,8 @@ pub struct Plan {
     pub inbound: Door,
     /// What the app calls.
     pub outbound: Door,
-    /// Addresses of our own on which the app reaches a target.
-    pub listens: Vec<Listen>,
+    /// The targets the app calls.
+    pub calls: Vec<Call>,
     /// The app beside us, as a target.
     pub app: Option<Arc<Target>>,
     /// The app beside us.
@@ -170,7 +170,7 @@ impl Plan {
         let inbound = door::inbound(&mut notion);
         let outbound = door::outbound(&mut notion);
         let mesh = mesh::mesh(&mut notion);
-        let listens = mesh::listens(&notion);
+        let calls = mesh::calls(&notion);
         let identity_headers = settings::identity_headers(&mut notion);
         living.sweep();
         match (notion.trouble.is_empty(), edge, inbound, outbound, identity_headers) {
@@ -185,7 +185,7 @@ impl Plan {
                 edge,
                 inbound,
                 outbound,
-                listens,
+                calls,
                 app: notion.app,
                 service: document.service.clone(),
                 mesh,

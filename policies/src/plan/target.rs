@@ -200,11 +200,18 @@ fn timeouts(written: Option<&WrittenTimeouts>) -> Timeouts {
     }
 }
 
+impl Default for Pool {
+    fn default() -> Self {
+        Self { idle: 128, idle_for: Duration::from_secs(60), age: Duration::from_secs(3600) }
+    }
+}
+
 fn pool(written: Option<&WrittenPool>) -> Pool {
+    let usual = Pool::default();
     Pool {
-        idle: written.and_then(|w| w.idle).unwrap_or(128),
-        idle_for: written.and_then(|w| w.idle_for).map_or(Duration::from_secs(60), |wait| wait.0),
-        age: written.and_then(|w| w.age).map_or(Duration::from_secs(3600), |wait| wait.0),
+        idle: written.and_then(|w| w.idle).unwrap_or(usual.idle),
+        idle_for: written.and_then(|w| w.idle_for).map_or(usual.idle_for, |wait| wait.0),
+        age: written.and_then(|w| w.age).map_or(usual.age, |wait| wait.0),
     }
 }
 

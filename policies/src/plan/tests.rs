@@ -78,7 +78,8 @@ fn a_sidecar_has_a_door_on_each_side() {
     assert_eq!(names(&plan.inbound), ["admin", "promotions", "order"]);
     assert_eq!(names(&plan.outbound), ["stock", "inventory", "ledger", "payment"]);
     assert_eq!(names(&plan.edge), Vec::<String>::new());
-    let listens: Vec<_> = plan.listens.iter().map(|one| format!("{} {}", one.at, one.target.name)).collect();
+    let listens: Vec<_> =
+        plan.calls.iter().filter_map(|call| Some(format!("{} {}", call.listen?, call.target.name))).collect();
     assert_eq!(listens, ["127.0.0.1:15012 ledger", "127.0.0.1:15010 payment"]);
 }
 

@@ -176,6 +176,12 @@ impl Exchange {
         }
     }
 
+    /// A request that nobody declared was answered with this status.
+    pub fn passed(&mut self, status: StatusCode) {
+        self.told.answer(status);
+        self.answer.begun = true;
+    }
+
     /// For an engine that counts the request's body by itself: what to count with, anew for each attempt.
     pub fn upload_meter(&self) -> Option<BodyMeter> {
         self.asked.as_ref().map(|asked| asked.fresh_meter)

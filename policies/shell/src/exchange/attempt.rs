@@ -186,7 +186,7 @@ fn leave(told: &mut Told, side: &Side) -> Result<Option<(Pass, Arc<Breaker>)>, E
 }
 
 /// A place at the target, after a bounded wait in a bounded line.
-async fn place(told: &mut Told, target: &Target, deadline: Tick) -> Result<Option<Place>, Ending> {
+pub(super) async fn place(told: &mut Told, target: &Target, deadline: Tick) -> Result<Option<Place>, Ending> {
     let Some((bulkhead, mode)) = &target.bulkhead else { return Ok(None) };
     let denial = match bulkhead.enter(crate::clock::tick()) {
         Ok(Entry::Inside(place)) => return Ok(Some(place)),

@@ -9,7 +9,7 @@ use policies::admit::{Ask, Because, Permit, Verdict, admit};
 use policies::guard::{self, BodyMeter, Clean, Underscores, Wire, inspect};
 use policies::headers::{Carried, Fields, Forwarding, Known, Trusted, client_address, grpc};
 use policies::identity::Asked as KeysAsked;
-use policies::plan::{Expects, Mode, Way};
+use policies::plan::{Destination, Expects, Mode, Way};
 use policies::reply::{Listener, Reply, Speaks};
 use policies::request::Incoming;
 use policies::resilience::fallback::is_anonymous;
@@ -39,6 +39,8 @@ pub struct Head<'a> {
 pub enum Opening {
     /// It goes on to a target.
     Forward,
+    /// Nobody declared where it goes, to this host and port: it passes.
+    Pass(String, Option<u16>),
     /// It gets this answer.
     Reply(Reply, Connection),
 }
@@ -89,6 +91,15 @@ impl Exchange {
             && let Err(denial) = planned.plan.mesh.admits(&facts.peer, &mut Silent)
         {
             return Opening::Reply(self.reply(denial.into(), None), Connection::Keep);
+        }
+        if self.core.way == Way::Outbound {
+            match planned.plan.destination(&clean.host) {
+                Destination::Declared => {}
+                Destination::Passes => return Opening::Pass(clean.host.to_string(), clean.port),
+                Destination::Refused(denial) => {
+                    return Opening::Reply(self.reply(denial.into(), None), Connection::Keep);
+                }
+            }
         }
         if let Some(refused) = self.misdirected(&facts, &clean) {
             return Opening::Reply(refused, Connection::Close);

@@ -51,6 +51,15 @@ impl Planned {
         self.upstreams.get(&place(target))
     }
 
+    /// Is the app beside us well, as far as anybody has asked? There may be none.
+    pub fn app_is_well(&self) -> bool {
+        let upstream = self.plan.app.as_ref().and_then(|app| self.upstream(app));
+        upstream.is_none_or(|upstream| {
+            let endpoints = upstream.endpoints();
+            endpoints.set.endpoints().iter().any(|endpoint| !endpoint.state.is_failed())
+        })
+    }
+
     /// Where a request is counted.
     pub fn cells(
         &self,

@@ -176,6 +176,7 @@ async fn greet(
             Intercepts::Yes => meant_for(&plain),
             Intercepts::No => None,
         };
+        let port = address.map_or(0, |address| address.port());
         let mut begun = Begun::new(plain, ahead);
         if speaks == Speaks::Either && begun.look(accepting.handshake_within).await == Looks::Tls {
             speaks = Speaks::Tls;
@@ -185,8 +186,16 @@ async fn greet(
         match speaks {
             Speaks::Plain | Speaks::Either => {
                 let peer = peer(Secure::Plain, None);
-                let facts =
-                    Facts { peer, sni: None, shown_to: None, speaks_h2: false, meant_for, number, permit };
+                let facts = Facts {
+                    peer,
+                    sni: None,
+                    shown_to: None,
+                    speaks_h2: false,
+                    port,
+                    meant_for,
+                    number,
+                    permit,
+                };
                 Some(Conn::new(Transport::Plain(begun), Arc::new(facts)))
             }
             Speaks::Tls => {
@@ -204,6 +213,7 @@ async fn greet(
                     sni: greeted.sni,
                     shown_to: greeted.shown_to,
                     speaks_h2: greeted.speaks_h2,
+                    port,
                     meant_for,
                     number,
                     permit,

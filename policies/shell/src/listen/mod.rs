@@ -36,6 +36,8 @@ pub struct Facts {
     pub shown_to: Option<Box<str>>,
     /// HTTP/2 was agreed on in the TLS greeting.
     pub speaks_h2: bool,
+    /// The port it came from.
+    pub port: u16,
     /// Whom the connection was meant for, before it was redirected to us.
     pub meant_for: Option<SocketAddr>,
     /// Counted from the start of the process.

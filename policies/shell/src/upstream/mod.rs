@@ -61,6 +61,10 @@ pub struct Shape {
     pub material: Option<Material>,
     /// How long a connection may rest in a pool.
     pub idle_for: Duration,
+    /// How long it may be used in any case.
+    pub age: Duration,
+    /// How many may rest, for each endpoint and thread.
+    pub idle_max: usize,
     /// Its own name, as Host.
     pub authority: String,
     /// What an engine made of this once, and wants to find again at the next request.
@@ -69,6 +73,25 @@ pub struct Shape {
     pub print: u64,
     balance: policies::balance::Settings,
     urls: Vec<Url>,
+}
+
+impl Shape {
+    /// For a destination that nobody declared.
+    pub fn bare(protocol: Protocol) -> Self {
+        let pool = policies::plan::Pool::default();
+        Self {
+            protocol,
+            material: None,
+            idle_for: pool.idle_for,
+            age: pool.age,
+            idle_max: 0,
+            authority: String::new(),
+            keepsake: OnceLock::new(),
+            print: policies::state::print(&("bare", protocol)),
+            balance: policies::balance::Settings::default(),
+            urls: Vec::new(),
+        }
+    }
 }
 
 /// What an engine cannot do: a plan that asks for it is refused, rather than done by half.
@@ -98,6 +121,11 @@ impl Drop for Upstream {
 }
 
 impl Upstream {
+    /// Is this address one of its endpoints?
+    pub fn is_at(&self, address: SocketAddr) -> bool {
+        self.endpoints.load().set.endpoints().iter().any(|endpoint| endpoint.listed.address == address)
+    }
+
     /// The endpoints of this moment.
     pub fn endpoints(&self) -> Arc<Endpoints> {
         self.endpoints.load_full()
@@ -172,6 +200,8 @@ impl Upstreams {
             material,
             balance: target.balance,
             idle_for: target.pool.idle_for,
+            age: target.pool.age,
+            idle_max: usize::try_from(target.pool.idle).unwrap_or(usize::MAX),
             authority: authority(target),
             urls,
         });

@@ -1,0 +1,198 @@
+//! The house: everything of a proxy that no request waits for. Plans over time, names, health, keys, the shared store,
+//! telemetry, the admin pages; and the runtime on which all of it runs, apart from the workers that carry requests.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use policies::plan::Plan;
+use policies::state::{Living, Room, SharedRoom};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::admin::{Admin, Gate, Hooks};
+use crate::exchange::Planned;
+use crate::keys::Keys;
+use crate::mesh::Identity;
+use crate::reload::{LoadError, Plans, Prepare};
+use crate::sight::Sight;
+use crate::store::{Store, StoreError};
+use crate::telemetry::{LogTo, Telemetry, TelemetryError};
+use crate::upstream::{MaterialError, ResolverSettings, Roots, Unable, Upstreams};
+
+/// How long the last lines and spans may take to leave.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
+
+/// What a house is furnished by.
+pub struct Furnishing<'a> {
+    /// Our name in traces.
+    pub name: &'a str,
+    /// The document.
+    pub policies: &'a Path,
+    /// Where good documents are kept.
+    pub state: Option<&'a Path>,
+    /// The store of shared limits.
+    pub redis: Option<&'a str>,
+    /// The collector of traces.
+    pub otlp: Option<&'a str>,
+    /// Where the access log goes.
+    pub access_log: &'a LogTo,
+    /// DNS servers, instead of the system's.
+    pub resolvers: &'a [SocketAddr],
+    /// Authorities, instead of the system's.
+    pub ca_file: Option<&'a Path>,
+    /// How many workers there will be.
+    pub workers: usize,
+    /// Who we are in the mesh.
+    pub identity: Option<Arc<Identity>>,
+    /// What the engine cannot do.
+    pub unable: Unable,
+    /// What the proxy itself wants to prepare for a plan.
+    pub prepare: Prepare,
+}
+
+/// The house.
+pub struct House {
+    /// Where its work is done.
+    pub runtime: Runtime,
+    /// The plan in force, with what the shell keeps beside it.
+    pub planned: Arc<ArcSwap<Planned>>,
+    /// The plans over time.
+    pub plans: Arc<Plans>,
+    /// Issuers' keys.
+    pub keys: Arc<Keys>,
+    /// Counts shared limits.
+    pub store: Arc<Store>,
+    /// Where targets are.
+    pub upstreams: Arc<Upstreams>,
+    /// Everything that is told.
+    pub telemetry: Arc<Telemetry>,
+}
+
+/// Where the operator looks in.
+pub struct LookIn<'a> {
+    /// The address.
+    pub at: SocketAddr,
+    /// The token that changes need.
+    pub token_file: Option<&'a PathBuf>,
+    /// Names by which browsers may come.
+    pub hosts: &'a [String],
+    /// Does the proxy take requests?
+    pub is_ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Begins to drain.
+    pub drain: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Why there is no house.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each says it in its message")]
+pub enum HouseError {
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Material(#[from] MaterialError),
+    #[error("{0}")]
+    Rustls(#[from] rustls::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+}
+
+impl House {
+    /// Furnishes one. When this returns there is a plan in force.
+    pub fn furnish(with: Furnishing<'_>) -> Result<Self, HouseError> {
+        let runtime =
+            Builder::new_multi_thread().worker_threads(1).thread_name("banyan-house").enable_all().build()?;
+        let mut roots = Roots::load(with.ca_file)?;
+        roots.identity = with.identity;
+        let roots = Arc::new(roots);
+        let telemetry = Telemetry::start(with.name, with.access_log, with.otlp, with.workers)?;
+        let living = Arc::new(Living::new(&room(with.redis.is_some())));
+        let store = Store::start(with.redis, living.clone(), runtime.handle())?;
+        let keys = Arc::new(Keys::new(runtime.handle().clone(), &roots)?);
+        let resolver = ResolverSettings { servers: with.resolvers.to_vec() };
+        let upstreams = Arc::new(Upstreams::new(runtime.handle().clone(), roots, with.unable, &resolver));
+        let planned = Arc::new(OnceLock::<Arc<ArcSwap<Planned>>>::new());
+        let put = put(&planned, &upstreams, &keys, &store, &telemetry, with.prepare);
+        let plans = Arc::new(Plans::load(with.policies, with.state, living, put)?);
+        let Some(planned) = planned.get().cloned() else {
+            return Err(std::io::Error::other("no plan was put in force").into());
+        };
+        runtime.block_on(store.settled(Duration::from_secs(1)));
+        Ok(Self { runtime, planned, plans, keys, store, upstreams, telemetry })
+    }
+
+    /// Opens the admin pages. Where they are.
+    pub fn let_look_in(&self, sight: &Arc<Sight>, by: LookIn<'_>) -> Result<SocketAddr, HouseError> {
+        let token = by.token_file.map(std::fs::read_to_string).transpose()?;
+        let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
+        let listener = self.runtime.block_on(tokio::net::TcpListener::bind(by.at))?;
+        let at = listener.local_addr()?;
+        let seen = |look: fn(&Sight) -> serde_json::Value| {
+            let sight = sight.clone();
+            Arc::new(move || look(&sight)) as Arc<dyn Fn() -> serde_json::Value + Send + Sync>
+        };
+        let metrics = self.telemetry.clone();
+        let hooks = Hooks {
+            plans: sight.plans.clone(),
+            is_ready: by.is_ready,
+            metrics: Arc::new(move || metrics.scrape()),
+            targets: seen(Sight::targets),
+            limits: seen(Sight::limits),
+            connections: seen(Sight::connections),
+            drain: by.drain,
+        };
+        let gate = Gate { hosts: by.hosts.to_vec(), token };
+        self.runtime.spawn(Arc::new(Admin::new(gate, hooks)).serve(listener));
+        Ok(at)
+    }
+
+    /// The last one out: what is still to be told is told.
+    pub fn close(self) {
+        self.telemetry.close(FLUSH_WITHIN);
+        self.runtime.shutdown_timeout(Duration::from_secs(1));
+    }
+}
+
+/// What is done with each plan: everything it needs is prepared, and refuses it; then all of it is put in force.
+fn put(
+    planned: &Arc<OnceLock<Arc<ArcSwap<Planned>>>>,
+    upstreams: &Arc<Upstreams>,
+    keys: &Arc<Keys>,
+    store: &Arc<Store>,
+    telemetry: &Arc<Telemetry>,
+    own: Prepare,
+) -> Prepare {
+    let (planned, upstreams, keys) = (planned.clone(), upstreams.clone(), keys.clone());
+    let (store, telemetry) = (store.clone(), telemetry.clone());
+    Box::new(move |plan: &Arc<Plan>| {
+        let prepared = upstreams.prepare(plan)?;
+        let own = own(plan)?;
+        let (planned, upstreams, keys) = (planned.clone(), upstreams.clone(), keys.clone());
+        let (store, telemetry, plan) = (store.clone(), telemetry.clone(), plan.clone());
+        Ok(Box::new(move || {
+            upstreams.apply(&plan, prepared);
+            keys.apply(&plan);
+            store.warn_of_unmet(&plan);
+            let next = Planned::new(
+                plan,
+                |target| upstreams.of(target),
+                |way, route, target| telemetry.metrics.cells(way, route, target),
+            );
+            match planned.get() {
+                Some(current) => current.store(Arc::new(next)),
+                None => drop(planned.set(Arc::new(ArcSwap::from_pointee(next)))),
+            }
+            own();
+        }))
+    })
+}
+
+fn room(shared: bool) -> Room {
+    let seeds = [(); 4].map(|()| fastrand::u64(..));
+    Room { shared: shared.then(SharedRoom::default), ..Room::seeded(seeds) }
+}
