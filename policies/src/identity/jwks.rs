@@ -254,6 +254,13 @@ impl Keyring {
         Ask::Yes
     }
 
+    /// May the issuer publish keys by now that we do not have? So it is while a fetch is in the air, and after one that
+    /// failed. A token that misses a key is then no bad token: nobody can know.
+    pub(super) fn may_miss_keys(&self, now: Tick) -> bool {
+        let state = lock(&self.state);
+        state.failures > 0 || state.flight_left(now).is_some()
+    }
+
     /// Under the lock of whoever calls, so that of two landings the later one stays.
     fn replace(&self, held: Held) -> Landing {
         let before = self.held.swap(Some(Arc::new(held)));

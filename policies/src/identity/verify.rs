@@ -122,6 +122,7 @@ impl TokenCheck<'_> {
         let print = match signed_by(&parts, &header, keys)? {
             Signer::Known(print) => print,
             Signer::Unknown(flaw) => match self.may_ask(now.tick, asked) {
+                Ask::No if self.keyring.may_miss_keys(now.tick) => return Err(Wrong::Unknowable),
                 Ask::No => return Err(Wrong::Flaw(flaw)),
                 Ask::Yes => return Err(Wrong::MissesKey(header.key_id)),
             },
@@ -136,6 +137,7 @@ impl TokenCheck<'_> {
 enum Wrong {
     Flaw(Flaw),
     MissesKey(Option<Box<str>>),
+    Unknowable,
 }
 
 impl From<Flaw> for Wrong {
@@ -151,6 +153,12 @@ impl Wrong {
             Self::MissesKey(key_id) => {
                 why.note("jwt", || "no key we have signed the token; newer keys may have".to_owned());
                 Refused::AskKeys { key_id }
+            }
+            Self::Unknowable => {
+                why.note("jwt", || {
+                    "no key we have signed the token, and newer keys cannot be had".to_owned()
+                });
+                Refused::Fault(Fault::KeysUnavailable)
             }
         }
     }

@@ -136,6 +136,30 @@ fn an_unknown_key_asks_once_in_ten_seconds() {
 }
 
 #[test]
+fn an_unknown_key_is_unknowable_while_the_issuer_cannot_be_asked() {
+    let desk = desk();
+    desk.fetch(secs(0), set_a());
+    let (known, token) = (p256().good("a"), p256_other().good("b"));
+    assert_eq!(desk.answer(&token, secs(20), Asked::NotYet), asks("b"));
+    let slow = flight(&desk.keyring, at(secs(20)));
+    assert_eq!(
+        desk.answer(&token, secs(25), Asked::Already),
+        UNKNOWABLE,
+        "it has waited for an answer in vain"
+    );
+    assert_eq!(desk.keyring.fetched(slow, at(secs(25)), down(), 0), Landing::Kept);
+    assert_eq!(desk.answer(&token, secs(25), Asked::Already), UNKNOWABLE);
+    assert_eq!(desk.answer(&token, secs(25), Asked::NotYet), UNKNOWABLE, "no other fetch is due yet");
+    assert_eq!(desk.answer(&known, secs(25), Asked::NotYet), Ok(()));
+    // The issuer answers again: now it is known that it does not publish the key, and then that it does.
+    desk.fetch(secs(26), set_a());
+    assert_eq!(desk.answer(&token, secs(26), Asked::Already), KEY_UNKNOWN);
+    assert_eq!(desk.answer(&token, secs(36), Asked::NotYet), asks("b"));
+    desk.fetch(secs(36), both());
+    assert_eq!(desk.answer(&token, secs(36), Asked::Already), Ok(()));
+}
+
+#[test]
 fn a_flood_of_unknown_keys_causes_one_fetch_in_ten_seconds() {
     let desk = desk();
     desk.fetch(secs(0), set_a());
