@@ -12,12 +12,12 @@ use rcgen::{KeyPair, PublicKeyData};
 use crate::world::{Answer, World, world};
 
 /// A key with its name.
-struct Key {
+pub struct Key {
     pair: KeyPair,
     id: &'static str,
 }
 
-fn key(id: &'static str) -> Key {
+pub fn key(id: &'static str) -> Key {
     Key { pair: KeyPair::generate().unwrap(), id }
 }
 
@@ -33,7 +33,7 @@ impl Key {
     }
 
     /// A token nobody has seen yet.
-    fn token(&self, user: &str) -> String {
+    pub fn token(&self, user: &str) -> String {
         policies::identity::install_provider();
         let mut header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::ES256);
         header.kid = Some(self.id.into());
@@ -65,13 +65,19 @@ fn issuer(says: String) -> Issuer {
     issuer
 }
 
-fn keys(keys: &[&Key]) -> String {
+/// What an issuer of these keys answers.
+pub fn keys(keys: &[&Key]) -> String {
     let body = format!("{{\"keys\":[{}]}}", keys.iter().map(|key| key.jwk()).collect::<Vec<_>>().join(","));
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
 }
 
-fn with(world: &World, token: &str) -> Answer {
-    world.send(&format!("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n"))
+/// A request with this token.
+pub fn asking(token: &str) -> String {
+    format!("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n")
+}
+
+pub fn with(world: &World, token: &str) -> Answer {
+    world.send(&asking(token))
 }
 
 #[test]
