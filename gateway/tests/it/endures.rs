@@ -4,12 +4,14 @@
 //! Nothing here is measured tightly: a story waits until something is so, and the one bound on time is far from what a
 //! request takes that waits for nobody.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::collector::{CLIENT, SERVER, Span, collector};
 use crate::keys::{asking, key, keys, with};
 use crate::outside::{Told, load, outside};
-use crate::world::{eventually, world};
+use crate::world::{eventually, service, world, world_with};
 
 /// No request takes longer on the busiest machine, unless it waits for the outside: for keys five seconds, for a collector
 /// five, for a Redis one.
@@ -74,4 +76,103 @@ fn known_tokens_flow_while_their_issuer_is_gone_then_slow_then_back_with_other_k
     assert_eq!(told.iter().find(|told| told.status != 200).map(|told| format!("{told:?}")), None);
     nobody_waited(&told);
     assert!(issuer.asked() < 10, "requests cost the issuer nothing: it was asked {} times", issuer.asked());
+}
+
+#[test]
+fn spans_are_lost_and_counted_while_the_collector_is_gone_or_silent_and_nothing_else_is() {
+    let (web, mut collector) = (service("web"), collector([127, 0, 0, 82]));
+    let document = format!(
+        "version: 1\ntrace: {{ sample: 100% }}\ntargets: {{ web: {{ url: {} }} }}\nroutes: [{{ name: all, path: /**, to: web }}]\n",
+        web.url()
+    );
+    let world = world_with(&document, |settings| settings.otlp = Some(collector.server.url()));
+    let lost = || world.metric("banyan_spans_dropped_total").unwrap() as usize;
+    let load = load(&world, |_| "GET /echo HTTP/1.1\r\nHost: shop.example\r\n\r\n".to_owned());
+    eventually("spans arrive", || !collector.spans().is_empty());
+    assert_eq!(lost(), 0);
+
+    collector.server.stop();
+    eventually("spans nobody takes are counted", || lost() > 0);
+    load.more(100);
+
+    let asked = collector.server.asked();
+    collector.server.start_silent();
+    eventually("the collector has taken spans", || collector.server.asked() > asked);
+    let before = lost();
+    load.more(100);
+    eventually("spans nobody answers for are counted", || lost() > before);
+
+    collector.server.stop();
+    let arrived = collector.spans().len();
+    collector.server.start();
+    eventually("spans arrive again", || collector.spans().len() > arrived);
+    load.more(100);
+
+    let told = load.end();
+    assert_eq!(told.iter().find(|told| told.status != 200).map(|told| format!("{told:?}")), None);
+    nobody_waited(&told);
+    // A request and its one attempt: two spans, each arrived or counted.
+    let made = 2 * told.len();
+    eventually("every span has arrived or is counted", || collector.spans().len() + lost() == made);
+    let spans = collector.spans();
+    println!("{made} spans, {} of them lost", lost());
+    let mut traces: HashMap<&[u8], Vec<&Span>> = HashMap::new();
+    for span in &spans {
+        traces.entry(&span.trace_id).or_default().push(span);
+    }
+    let (mut whole, mut halves) = (0, 0);
+    for spans in traces.values_mut() {
+        spans.sort_by_key(|span| span.kind);
+        match spans[..] {
+            [_] => halves += 1,
+            [request, attempt] => {
+                assert_eq!((request.kind, attempt.kind), (SERVER, CLIENT));
+                assert_eq!(attempt.parent_span_id, request.span_id);
+                whole += 1;
+            }
+            _ => panic!("two requests in one trace, or a span that arrived twice: {spans:#?}"),
+        }
+    }
+    assert!(whole > 0 && halves <= lost(), "{whole} whole, {halves} halves");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn each_attempt_is_a_span_under_that_of_its_request_which_is_under_the_callers() {
+    let (web, collector) = (service("web"), collector([127, 0, 0, 83]));
+    let document = format!(
+        "version: 1\ntrust: {{ networks: [127.0.0.0/8] }}\ntrace: {{ sample: 0% }}\ntargets: {{ web: {{ url: {} }} }}\n\
+         routes: [{{ name: all, path: /**, to: web, retry: {{ attempts: 3 }} }}]\n",
+        web.url()
+    );
+    let world = world_with(&document, |settings| settings.otlp = Some(collector.server.url()));
+    let (trace, caller) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
+    let request =
+        format!("GET /flaky/2 HTTP/1.1\r\nHost: shop.example\r\nTraceparent: 00-{trace}-{caller}-01\r\n\r\n");
+    assert_eq!((world.send(&request).status, web.hits()), (200, 3));
+    eventually("the spans have arrived", || collector.spans().len() >= 4);
+    let spans = collector.spans();
+    let (servers, attempts): (Vec<_>, Vec<_>) = spans.iter().partition(|span| span.kind == SERVER);
+    let [server] = servers[..] else { panic!("{spans:#?}") };
+    assert!(spans.iter().all(|span| hex(&span.trace_id) == trace), "{spans:#?}");
+    assert_eq!((hex(&server.parent_span_id).as_str(), server.name.as_str()), (caller, "GET all"));
+    assert_eq!(server.attribute("http.response.status_code"), "200");
+    assert!(attempts.iter().all(|span| span.kind == CLIENT && span.parent_span_id == server.span_id));
+    let told = |name: &str| attempts.iter().map(|span| span.attribute(name)).collect::<Vec<_>>();
+    assert_eq!(told("http.response.status_code"), ["503", "503", "200"]);
+    assert_eq!(told("http.request.resend_count"), ["", "1", "2"]);
+    // The service was told the very spans: what it does is told under the attempt that made it.
+    let heads = web.heads.lock().unwrap();
+    let sent = heads.iter().map(|head| {
+        let line = head
+            .lines()
+            .find_map(|line| line.to_ascii_lowercase().strip_prefix("traceparent: ").map(str::to_owned));
+        line.unwrap()
+    });
+    let spans = attempts.iter().map(|span| format!("00-{trace}-{}-01", hex(&span.span_id)));
+    assert_eq!(sent.collect::<Vec<_>>(), spans.collect::<Vec<_>>());
+    assert_eq!(server.service, "banyan-gateway");
 }

@@ -10,6 +10,7 @@
 
 mod admin;
 mod asks;
+mod collector;
 mod decides;
 mod doors;
 mod endures;

@@ -60,6 +60,13 @@ impl World {
         self.gateway.as_ref().unwrap().plans().status().generation
     }
 
+    /// What `/metrics` says of this series, as it is written there.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let admin = self.gateway.as_ref().unwrap().admin();
+        let page = Client::to(admin).send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        page.body.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
     pub fn connect(&self) -> Client {
         Client::to(self.at)
     }
