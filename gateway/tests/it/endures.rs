@@ -1,16 +1,17 @@
-//! The outside fails while clients go on sending: what each of its parts may cost, and that nobody waits
-//! for it.
+//! The outside fails while clients go on sending: an issuer, a collector, a Redis. What each of them may cost, and that
+//! nobody waits for it.
 //!
-//! Nothing here is measured tightly: a story waits until something is so, and the one bound on time is far from what a
-//! request takes that waits for nobody.
+//! Nothing here is measured tightly: a story waits until something is so, and the bounds on time are far from what a request
+//! takes that waits for nobody.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::collector::{CLIENT, SERVER, Span, collector};
 use crate::keys::{asking, key, keys, with};
-use crate::outside::{Told, load, outside};
+use crate::outside::{Told, load, outside, redis};
 use crate::world::{eventually, service, world, world_with};
 
 /// No request takes longer on the busiest machine, unless it waits for the outside: for keys five seconds, for a collector
@@ -175,4 +176,109 @@ fn each_attempt_is_a_span_under_that_of_its_request_which_is_under_the_callers()
     let spans = attempts.iter().map(|span| format!("00-{trace}-{}-01", hex(&span.span_id)));
     assert_eq!(sent.collect::<Vec<_>>(), spans.collect::<Vec<_>>());
     assert_eq!(server.service, "banyan-gateway");
+}
+
+/// While the store of shared limits was away: from when to when nothing else can have been known of it.
+struct Away {
+    began: Instant,
+    known: Range<Instant>,
+    ended: Instant,
+}
+
+#[test]
+fn each_limit_does_what_it_says_while_its_store_stands_still_dies_and_comes_back_empty() {
+    let mut redis = redis([127, 0, 0, 85]);
+    let limited = |name: &str, limit: &str| {
+        format!(
+            "  - {{ name: {name}, path: /{name}, answer: {{ status: 200 }}, limit: {{ per: route, {limit}, if_store_down: {name} }} }}\n"
+        )
+    };
+    let document = format!(
+        "version: 1\nroutes:\n{}{}{}",
+        limited("closed", "rate: 100000/m, burst: 100000"),
+        limited("local", "rate: 40/h, burst: 40"),
+        limited("open", "rate: 40/h, burst: 40"),
+    );
+    let world = world_with(&document, |settings| settings.redis = Some(redis.url()));
+    let answers = || world.metric("banyan_limit_store_up") == Some(1.0);
+    eventually("the store answers", answers);
+    let load = load(&world, |n| {
+        let path = ["/closed", "/local", "/open"][n % 3];
+        format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+    });
+    let counted = || {
+        load.until("/closed", 200);
+        load.until("/local", 429);
+        load.until("/open", 429);
+    };
+    // It is known that the store is down, and what was leased before has lapsed.
+    let without = || {
+        eventually("the store is known to be down", || !answers());
+        load.until("/closed", 503);
+        let since = Instant::now();
+        load.more(120);
+        since..Instant::now()
+    };
+    counted();
+
+    let began = Instant::now();
+    redis.freeze();
+    let known = without();
+    redis.thaw();
+    eventually("the store answers again", answers);
+    let frozen = Away { began, known, ended: Instant::now() };
+    counted();
+
+    let began = Instant::now();
+    redis.kill();
+    let known = without();
+    redis.restart();
+    eventually("the new store answers", answers);
+    let killed = Away { began, known, ended: Instant::now() };
+    counted();
+
+    let told = load.end();
+    nobody_waited(&told);
+    let strange = told.iter().find(|told| {
+        let fits: &[_] = match told.path.as_str() {
+            "/closed" => &[(200, ""), (503, "limit-store-down")],
+            _ => &[(200, ""), (429, "rate-limited")],
+        };
+        !fits.contains(&(told.status, told.slug.as_str()))
+    });
+    assert_eq!(strange.map(|told| format!("{told:?}")), None);
+    let away = [&frozen, &killed];
+    let knew = |told: &Told| away.iter().any(|away| within(&away.known, told));
+    for told in told.iter().filter(|told| knew(told)) {
+        assert!(
+            !told.is("/closed", 200) && !told.is("/open", 429),
+            "while the store is known to be down: {told:?}"
+        );
+    }
+    let passed = |path: &str, so: &dyn Fn(&Told) -> bool| {
+        told.iter().filter(|told| told.is(path, 200) && so(told)).count()
+    };
+    let missed = |told: &Told| away.iter().any(|away| (away.began..away.ended).contains(&told.began));
+    // Alone a gateway holds a batch of 5 and lends half the burst, 20, beyond the 40 that the store has. The new store has
+    // another 40; and there is a minute's refill, if the machine is that slow.
+    let (open, local) = (passed("/open", &|told| !missed(told)), passed("/local", &|told| !missed(told)));
+    println!("while the store answers, {open} and {local} pass where 40 may");
+    assert!((40..=106).contains(&open) && (40..=106).contains(&local), "{open} and {local}");
+    // Without the store it counts to 20, and does not begin anew because the store was there for a moment.
+    let local = passed("/local", &missed);
+    println!("without it, {local} pass where 20 may");
+    assert!((1..=21).contains(&local), "{local} pass without the store, where 20 may");
+    // The one time when a question is under way that nobody will answer: who waited for it waited a quarter of a second.
+    let mut took: Vec<_> =
+        told.iter().filter(|told| (frozen.began..frozen.known.start).contains(&told.began)).collect();
+    took.sort_by_key(|told| told.took);
+    if let Some(middle) = took.get(took.len() / 2) {
+        println!("{} until it is known, the middle one took {:?}", took.len(), middle.took);
+        assert!(middle.took < Duration::from_millis(125), "{middle:?}");
+    }
+}
+
+/// Did it begin and end in this time?
+fn within(time: &Range<Instant>, told: &Told) -> bool {
+    time.contains(&told.began) && time.contains(&(told.began + told.took))
 }

@@ -1,8 +1,9 @@
-//! The world outside of a gateway, to be disturbed: a server that is stopped, silenced and started again, and
+//! The world outside of a gateway, to be disturbed: a server that is stopped, silenced and started again, a Redis, and
 //! clients that go on sending meanwhile. Read `endures.rs`, which tells what happens to them.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -152,6 +153,74 @@ fn converse(stream: TcpStream, desk: &Desk, manner: Manner) -> Option<()> {
     }
 }
 
+/// A Redis of the story's own; it ends with it.
+pub struct Redis {
+    process: Child,
+    at: SocketAddr,
+    folder: tempfile::TempDir,
+}
+
+/// Starts a Redis, on an address of the story's own.
+pub fn redis(on: [u8; 4]) -> Redis {
+    let folder = tempfile::tempdir().unwrap();
+    let at = TcpListener::bind(SocketAddr::from((on, 0))).unwrap().local_addr().unwrap();
+    let redis = Redis { process: redis_at(at, &folder), at, folder };
+    redis.listens();
+    redis
+}
+
+fn redis_at(at: SocketAddr, folder: &tempfile::TempDir) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &at.port().to_string(), "--bind", &at.ip().to_string()])
+        .args(["--save", "", "--appendonly", "no"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is missing: sudo apt-get install redis-server")
+}
+
+impl Redis {
+    pub fn url(&self) -> String {
+        format!("redis://{}", self.at)
+    }
+
+    fn listens(&self) {
+        eventually("Redis listens", || TcpStream::connect(self.at).is_ok());
+    }
+
+    /// The process stands still: its connections stay open, and nothing is answered.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// It goes on where it stood.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.process.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// A new process in the place of the one that was killed. It knows nothing.
+    pub fn restart(&mut self) {
+        self.process = redis_at(self.at, &self.folder);
+        self.listens();
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// Connections that send one request after the other.
 const CLIENTS: usize = 4;
 /// What a client waits between two requests: a few hundred in a second, so that a story leaves the machine to others.
@@ -167,9 +236,18 @@ pub struct Load {
 /// What became of one request.
 #[derive(Clone, Debug)]
 pub struct Told {
+    pub path: String,
+    pub began: Instant,
     pub took: Duration,
     /// Zero if the connection ended without an answer.
     pub status: u16,
+    pub slug: String,
+}
+
+impl Told {
+    pub fn is(&self, path: &str, status: u16) -> bool {
+        self.path == path && self.status == status
+    }
 }
 
 /// Begins to send: the request of each number.
@@ -182,10 +260,12 @@ pub fn load(world: &World, request: impl Fn(usize) -> String + Send + Sync + 'st
             let mut client = Client::to(at);
             while !over.load(Ordering::SeqCst) {
                 let text = request(next.fetch_add(1, Ordering::SeqCst));
+                let path = text.split(' ').nth(1).unwrap_or_default().to_owned();
                 let began = Instant::now();
                 let answer = client.send(&text);
-                told.lock().unwrap().push(Told { took: began.elapsed(), status: answer.status });
-                if answer.status == 0 || answer.header("connection") == "close" {
+                let (took, status, slug) = (began.elapsed(), answer.status, answer.slug());
+                told.lock().unwrap().push(Told { path, began, took, status, slug });
+                if status == 0 || answer.header("connection") == "close" {
                     client = Client::to(at);
                 }
                 std::thread::sleep(PACE);
@@ -205,6 +285,13 @@ impl Load {
     pub fn more(&self, count: usize) {
         let until = self.answered() + count;
         eventually("more requests are answered", || self.answered() >= until);
+    }
+
+    /// Waits until a request of this path gets this status.
+    pub fn until(&self, path: &str, status: u16) {
+        let since = self.answered();
+        let is = |told: &Told| told.is(path, status);
+        eventually(&format!("{path} is {status}"), || self.told.lock().unwrap()[since..].iter().any(is));
     }
 
     /// Waits until every client has its answer, and gives all that was told.
