@@ -37,6 +37,10 @@ fn pages_show_what_happens() {
         2,
         "whatever clients choose makes no series: {metrics}"
     );
+    assert!(
+        metrics.contains("banyan_build_info{version=\"")
+            && metrics.contains("banyan_process_log_dropped_total ")
+    );
     assert_eq!(page(&world, "/ready").status, 200);
     assert!(page(&world, "/config").body.contains("route all: "), "{:?}", page(&world, "/config"));
     assert!(page(&world, "/generations").body.contains("\"generation\": 1"));

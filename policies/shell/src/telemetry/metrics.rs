@@ -33,6 +33,17 @@ pub trait Gauges: Send + Sync {
     fn collect(&self, out: &mut dyn FnMut(&'static Metric, &[&str], f64));
 }
 
+/// What was dropped so far because nobody took it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Dropped {
+    /// Lines of the access log.
+    pub access_lines: u64,
+    /// Lines of the process log.
+    pub process_lines: u64,
+    /// Spans.
+    pub spans: u64,
+}
+
 /// All metrics of the process.
 pub struct Metrics {
     workers: usize,
@@ -191,10 +202,12 @@ impl Metrics {
     }
 
     /// Everything, in Prometheus' text.
-    pub(super) fn scrape(&self, lines_dropped: u64, spans_dropped: u64) -> String {
+    pub(super) fn scrape(&self, dropped: Dropped) -> String {
         let mut families = Families::default();
-        families.put(&observe::ACCESS_LOG_DROPPED, &[], lines_dropped as f64);
-        families.put(&observe::SPANS_DROPPED, &[], spans_dropped as f64);
+        families.put(&observe::BUILD_INFO, &[env!("CARGO_PKG_VERSION")], 1.0);
+        families.put(&observe::ACCESS_LOG_DROPPED, &[], dropped.access_lines as f64);
+        families.put(&observe::PROCESS_LOG_DROPPED, &[], dropped.process_lines as f64);
+        families.put(&observe::SPANS_DROPPED, &[], dropped.spans as f64);
         for (slug, count) in self.malformed.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             families.put(&observe::MALFORMED, &[slug], *count as f64);
         }
@@ -359,6 +372,12 @@ fn histogram(buckets: &[u64; BOUNDS.len() + 1], sum: Duration) -> proto::Histogr
 mod tests {
     use super::*;
 
+    /// What is told of ours; how many files the process has open is not.
+    fn series(metrics: &Metrics) -> Vec<String> {
+        let text = metrics.scrape(Dropped::default());
+        text.lines().filter(|line| line.starts_with("banyan_")).map(str::to_owned).collect()
+    }
+
     #[test]
     fn a_core_that_counts_nothing_of_a_route_keeps_no_cell_for_it() {
         let metrics = Metrics::new(2);
@@ -367,8 +386,20 @@ mod tests {
         metrics.attempt(1, &cells, "success");
         metrics.attempt(1, &cells, "success");
         assert_eq!(cells.made().count(), 1);
-        assert!(
-            metrics.scrape(0, 0).contains("banyan_attempts_total{target=\"monolith\",outcome=\"success\"} 2")
-        );
+        let line = "banyan_attempts_total{target=\"monolith\",outcome=\"success\"} 2";
+        assert!(series(&metrics).contains(&line.to_owned()));
+    }
+
+    #[test]
+    fn what_runs_and_what_was_dropped_is_told_from_the_start() {
+        let told = Metrics::new(1).scrape(Dropped { access_lines: 1, process_lines: 2, spans: 3 });
+        for line in [
+            concat!("banyan_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+            "banyan_access_log_dropped_total 1",
+            "banyan_process_log_dropped_total 2",
+            "banyan_spans_dropped_total 3",
+        ] {
+            assert!(told.lines().any(|told| told == line), "{line} in {told}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use policies::observe::Record;
 
 pub use access_log::{AccessLog, LogTo};
+use metrics::Dropped;
 pub use metrics::{Gauges, Metrics, RouteCells};
 pub use traces::{Kind, Span, Traces};
 
@@ -64,7 +65,11 @@ impl Telemetry {
 
     /// All metrics, in Prometheus' text.
     pub fn scrape(&self) -> String {
-        self.metrics.scrape(self.log.dropped(), self.traces.dropped())
+        self.metrics.scrape(Dropped {
+            access_lines: self.log.dropped(),
+            process_lines: process_log::dropped(),
+            spans: self.traces.dropped(),
+        })
     }
 
     /// Opens the access log's file again: somebody has moved it away.
