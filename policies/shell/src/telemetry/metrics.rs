@@ -369,13 +369,52 @@ fn histogram(buckets: &[u64; BOUNDS.len() + 1], sum: Duration) -> proto::Histogr
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 mod tests {
+    use http::{Method, Version};
+    use policies::request::Secure;
+
     use super::*;
+
+    fn record(method: Method) -> Record {
+        Record {
+            at: Duration::ZERO,
+            took: Duration::from_millis(1),
+            first_byte: None,
+            generation: 1,
+            request_id: String::new(),
+            client: None,
+            method,
+            host: "shop.example".into(),
+            path: "/".into(),
+            version: Version::HTTP_11,
+            secure: Secure::Plain,
+            route: "orders".into(),
+            target: "monolith".into(),
+            endpoint: String::new(),
+            status: Some(200),
+            slug: None,
+            observed: Vec::new(),
+            fell_back: None,
+            attempts: 1,
+            retries: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            caller: None,
+            priority: None,
+            trace: None,
+            user_agent: None,
+        }
+    }
 
     /// What is told of ours; how many files the process has open is not.
     fn series(metrics: &Metrics) -> Vec<String> {
         let text = metrics.scrape(Dropped::default());
         text.lines().filter(|line| line.starts_with("banyan_")).map(str::to_owned).collect()
+    }
+
+    fn word(random: &mut fastrand::Rng) -> String {
+        (0..random.usize(1..20)).map(|_| random.alphanumeric()).collect()
     }
 
     #[test]
@@ -401,5 +440,56 @@ mod tests {
         ] {
             assert!(told.lines().any(|told| told == line), "{line} in {told}");
         }
+    }
+
+    #[test]
+    fn nothing_a_client_chooses_makes_a_series() {
+        let (metrics, mut random) = (Metrics::new(2), fastrand::Rng::with_seed(7));
+        let cells = metrics.cells("orders", "monolith");
+        for method in METHODS {
+            // The last is one that nobody knows.
+            metrics.count(0, &cells, &record(method.parse().unwrap()));
+        }
+        let before = series(&metrics).len();
+        let mut counted = METHODS.len();
+        for n in 0..3000 {
+            let versions =
+                [Version::HTTP_09, Version::HTTP_10, Version::HTTP_11, Version::HTTP_2, Version::HTTP_3];
+            let method = Method::from_bytes(word(&mut random).as_bytes()).unwrap();
+            let record = Record {
+                version: versions[random.usize(..versions.len())],
+                host: word(&mut random),
+                path: format!("/{}", word(&mut random)),
+                request_id: word(&mut random),
+                client: Some(random.u32(..).to_be_bytes().into()),
+                caller: Some(word(&mut random)),
+                user_agent: Some(word(&mut random)),
+                trace: Some((random.u128(..), random.u64(..))),
+                bytes_in: random.u64(..),
+                ..record(method)
+            };
+            metrics.count(n % 2, &cells, &record);
+            counted += 1;
+        }
+        let after = series(&metrics);
+        assert_eq!(after.len(), before, "{after:#?}");
+        let count = format!("banyan_request_duration_seconds_count{{route=\"orders\"}} {counted}");
+        assert!(after.contains(&count), "{after:#?}");
+    }
+
+    #[test]
+    fn whatever_a_target_answers_a_route_has_so_many_series_and_counts_every_request() {
+        let metrics = Metrics::new(1);
+        let cells = metrics.cells("orders", "monolith");
+        for method in METHODS {
+            for status in 200..600 {
+                metrics.count(0, &cells, &Record { status: Some(status), ..record(method.parse().unwrap()) });
+            }
+        }
+        let series = series(&metrics);
+        let of_requests = series.iter().filter(|line| line.starts_with("banyan_requests_total{"));
+        let counts: Vec<usize> =
+            of_requests.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+        assert_eq!((counts.len(), counts.iter().sum()), (KINDS, 400 * METHODS.len()), "{series:#?}");
     }
 }
