@@ -49,7 +49,7 @@ impl Opaque {
     }
 
     async fn reach(&self, line: &mut Line) -> Option<Stream> {
-        while let Some(attempt) = line.next() {
+        while let Some(attempt) = line.another() {
             let place = Place::of(&attempt.endpoints, attempt.index, attempt.patience.connect)?;
             match self.connector.clone().call(place).await {
                 Ok(stream) => {

@@ -40,7 +40,7 @@ impl Line {
     }
 
     /// The endpoint to connect to, another one each time.
-    pub fn next(&mut self) -> Option<Attempt> {
+    pub fn another(&mut self) -> Option<Attempt> {
         if self.tried.len() >= TRIES_MAX {
             return None;
         }

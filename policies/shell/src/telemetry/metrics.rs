@@ -378,6 +378,7 @@ mod tests {
 
     fn record(method: Method) -> Record {
         Record {
+            way: Way::Edge,
             at: Duration::ZERO,
             took: Duration::from_millis(1),
             first_byte: None,
@@ -445,7 +446,7 @@ mod tests {
     #[test]
     fn nothing_a_client_chooses_makes_a_series() {
         let (metrics, mut random) = (Metrics::new(2), fastrand::Rng::with_seed(7));
-        let cells = metrics.cells("orders", "monolith");
+        let cells = metrics.cells(Way::Edge, "orders", "monolith");
         for method in METHODS {
             // The last is one that nobody knows.
             metrics.count(0, &cells, &record(method.parse().unwrap()));
@@ -480,7 +481,7 @@ mod tests {
     #[test]
     fn whatever_a_target_answers_a_route_has_so_many_series_and_counts_every_request() {
         let metrics = Metrics::new(1);
-        let cells = metrics.cells("orders", "monolith");
+        let cells = metrics.cells(Way::Edge, "orders", "monolith");
         for method in METHODS {
             for status in 200..600 {
                 metrics.count(0, &cells, &Record { status: Some(status), ..record(method.parse().unwrap()) });
