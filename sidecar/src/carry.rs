@@ -17,7 +17,7 @@ use policies::guard::{End, Framings, Wire};
 use policies::headers::hop::Next;
 use policies::reply::Reply;
 use policies::resilience::repeat::{Replayable, Sent};
-use policies::verdict::Fault;
+use policies::verdict::{Denial, Fault};
 use shell::exchange::{
     Attempt, Breakage, Broke, Connection, Core, Exchange, Head, Opening, Part, Then, Watch,
 };
@@ -88,6 +88,8 @@ pub(crate) struct Way {
     watch: Arc<Watch>,
     upgrade: Upgraded,
     progress: Option<Arc<Progress>>,
+    /// What becomes of the connection.
+    then: Connection,
 }
 
 /// Does the client want to change the protocol?
@@ -117,11 +119,7 @@ impl Carrier {
             Opening::Pass(host, port) => Some((host, port)),
             Opening::Reply(reply, connection) => {
                 exchange.close();
-                let mut answer = written(reply, progress);
-                if connection == Connection::Close && !h2 {
-                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                }
-                return Ok(answer);
+                return Ok(closing(written(reply, progress), if h2 { Connection::Keep } else { connection }));
             }
         };
         let upload = match (body.is_end_stream(), exchange.upload_meter()) {
@@ -130,7 +128,7 @@ impl Carrier {
         };
         let upgrade =
             if parts.headers.contains_key(header::UPGRADE) { Upgraded::Asked } else { Upgraded::No };
-        let mut way = Way { exchange, watch, parts, upload, upgrade, progress };
+        let mut way = Way { exchange, watch, parts, upload, upgrade, progress, then: Connection::Keep };
         if let Some((host, port)) = passes {
             return match pass(&self.client, way, going, &host, port).await {
                 Ok(answer) => Ok(answer),
@@ -199,7 +197,7 @@ impl Way {
     fn outgoing(&mut self, attempt: &Attempt) -> Result<Request<Outgoing>, Then> {
         let mut headers = self.parts.headers.clone();
         if let Err(denial) = self.exchange.dress_request(&mut headers) {
-            return Err(self.exchange.malformed(denial));
+            return Err(self.malformed(denial));
         }
         let (target, host) = (self.exchange.outgoing_target(), self.exchange.outgoing_host());
         let next = self.exchange.next_hop();
@@ -213,7 +211,7 @@ impl Way {
         };
         let host = host.map(|host| HeaderValue::try_from(host).ok());
         let (Ok(uri), None | Some(Some(_))) = (uri, &host) else {
-            return Err(self.exchange.malformed(policies::verdict::Denial::BadTarget));
+            return Err(self.malformed(Denial::BadTarget));
         };
         if let (Next::Http1, Some(Some(host))) = (next, host) {
             headers.insert(header::HOST, host);
@@ -242,12 +240,20 @@ impl Way {
         }
     }
 
+    /// What the client sent makes no sense: what follows it may make none either.
+    pub(crate) fn malformed(&mut self, denial: Denial) -> Then {
+        if self.progress.is_some() {
+            self.then = Connection::Close;
+        }
+        self.exchange.malformed(denial)
+    }
+
     /// There is nothing left to try.
     fn ends(mut self, then: Then) -> Carried {
         self.tell_upload();
         self.exchange.close();
         match then {
-            Then::Reply(reply) => Ok(written(*reply, self.progress)),
+            Then::Reply(reply) => Ok(closing(written(*reply, self.progress), self.then)),
             Then::Again | Then::BreakOff | Then::PassOn => Err(BrokenOff),
         }
     }
@@ -256,6 +262,7 @@ impl Way {
     pub(crate) fn broke(&mut self, broke: Broke) -> Then {
         match self.upload.as_ref().and_then(Upload::wrong) {
             Some(Wrong::Client(fault)) => self.exchange.broke(Breakage::Client(fault)),
+            Some(Wrong::Malformed) => self.malformed(Denial::BadBody),
             Some(Wrong::Misfit(misfit)) => self.exchange.unfit(misfit),
             None => {
                 let broke = Broke { body: self.replayable(), ..broke };
@@ -322,6 +329,14 @@ fn readdress(parts: &mut Parts, host: HeaderValue) {
     } else {
         parts.headers.insert(header::HOST, host);
     }
+}
+
+/// Says that the connection ends with this answer, if it does.
+fn closing(mut answer: Response<Answer>, then: Connection) -> Response<Answer> {
+    if then == Connection::Close {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
 }
 
 /// An answer of ours.

@@ -56,12 +56,12 @@ impl Outbound {
         {
             return self.opaque.to(conn, &call.target).await;
         }
-        match (conn.look(self.detect_within).await, going) {
-            (Looks::Http1, Some(going)) => self.redirected(conn, &facts, going).await,
-            (Looks::Http1 | Looks::Http2, _) => serve(self.serving.clone(), conn, None).await,
-            (Looks::Opaque | Looks::Tls | Looks::Unclear, Some(going)) => self.undeclared(conn, going).await,
-            // Bytes that nobody can tell where they go.
-            (Looks::Opaque | Looks::Tls | Looks::Unclear, None) => self.opaque.refuse(conn, Went::Denied),
+        // Who came to us on purpose speaks HTTP, or is told that he should.
+        let Some(going) = going else { return serve(self.serving.clone(), conn, None).await };
+        match conn.look(self.detect_within).await {
+            Looks::Http1 => self.redirected(conn, &facts, going).await,
+            Looks::Http2 => serve(self.serving.clone(), conn, None).await,
+            Looks::Opaque | Looks::Tls | Looks::Unclear => self.undeclared(conn, going).await,
         }
     }
 

@@ -34,7 +34,7 @@ pub(crate) async fn pass(
     let request = match outgoing(&way.parts, way.upload.as_ref(), next) {
         Ok(request) => request,
         Err(denial) => {
-            let then = way.exchange.malformed(denial);
+            let then = way.malformed(denial);
             return Err((way, then));
         }
     };

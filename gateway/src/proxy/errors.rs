@@ -43,7 +43,10 @@ pub fn proxying(error: &Error, body: Replayable, reused: bool) -> Breakage {
 fn downstream(error: &Error) -> Breakage {
     match error.etype() {
         Type::ReadTimedout | Type::WriteTimedout => Breakage::Client(Fault::ClientTooSlow),
-        Type::ReadError | Type::WriteError if is_slow(error) => Breakage::Client(Fault::ClientTooSlow),
+        Type::ReadError | Type::WriteError if is(error, io::ErrorKind::TimedOut) => {
+            Breakage::Client(Fault::ClientTooSlow)
+        }
+        Type::ReadError if is(error, io::ErrorKind::InvalidData) => Breakage::Malformed(Denial::BadBody),
         Type::ReadError | Type::WriteError | Type::ConnectionClosed | Type::H2Error => {
             Breakage::Client(Fault::ClientGone)
         }
@@ -67,10 +70,10 @@ fn upstream(error: &Error, body: Replayable, reused: bool) -> Broke {
     Broke { fault, sent, body, stale: reused && fault == Fault::UpstreamReset }
 }
 
-/// Did our own guarded stream give up waiting?
-fn is_slow(error: &Error) -> bool {
+/// Is this what our own guarded stream said? It gives up waiting, and knows chunks that are none.
+fn is(error: &Error, kind: io::ErrorKind) -> bool {
     let cause = error.root_cause().downcast_ref::<io::Error>();
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
+    cause.is_some_and(|cause| cause.kind() == kind)
 }
 
 /// RFC 9113 §8.7: a stream that was refused was not looked at.

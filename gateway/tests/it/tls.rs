@@ -6,64 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gateway::settings::Settings;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use shell::listen::ListenAt;
 
+use testkit::{Authority, Pair};
+
 use crate::world::{World, eventually, file, service, world_with};
-
-/// An authority that makes certificates.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-/// A certificate with its key.
-struct Pair {
-    crt: String,
-    key: String,
-    der: CertificateDer<'static>,
-    secret: Vec<u8>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    fn pair(&self, names: &[&str]) -> Pair {
-        let key = KeyPair::generate().unwrap();
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
-        Pair {
-            crt: certificate.pem(),
-            key: key.serialize_pem(),
-            der: certificate.der().clone(),
-            secret: key.serialize_der(),
-        }
-    }
-
-    fn roots(&self) -> RootCertStore {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.0.der().clone()).unwrap();
-        roots
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
-}
-
-impl Pair {
-    fn put(&self, folder: &Path, name: &str) {
-        file(folder, &format!("{name}.crt"), &self.crt);
-        file(folder, &format!("{name}.key"), &self.key);
-    }
-
-    fn secret(&self) -> PrivateKeyDer<'static> {
-        PrivatePkcs8KeyDer::from(self.secret.clone()).into()
-    }
-}
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 

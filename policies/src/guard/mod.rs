@@ -10,6 +10,7 @@
 //! may repair it differently, and smuggling lives in that difference.
 
 mod answer;
+mod chunks;
 mod detect;
 mod fields;
 mod framing;
@@ -35,6 +36,7 @@ use crate::verdict::Denial;
 use crate::why::Witness;
 
 pub use answer::{AnswerBody, Asked, inspect_answer};
+pub use chunks::{Chunks, Unchunked};
 pub use detect::Looks;
 pub use fields::drop_underscored;
 pub use framing::Body;

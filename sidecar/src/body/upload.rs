@@ -1,5 +1,6 @@
 //! The request's body: counted as it comes, kept as far as another attempt may need it.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -43,6 +44,8 @@ struct State {
 pub enum Wrong {
     /// The client broke it off, or is too slow.
     Client(Fault),
+    /// It is no body at all.
+    Malformed,
     /// It is not what its head announced, or too large.
     Misfit(Misfit),
 }
@@ -137,8 +140,7 @@ impl State {
         match frame {
             None => Poll::Ready(self.end().err().map(Err)),
             Some(Err(error)) => {
-                let fault = if is_slow(&error) { Fault::ClientTooSlow } else { Fault::ClientGone };
-                self.wrong = Some(Wrong::Client(fault));
+                self.wrong = Some(Wrong::of(&error));
                 Poll::Ready(Some(Err(BrokenOff)))
             }
             Some(Ok(frame)) => Poll::Ready(Some(self.take(frame))),
@@ -185,16 +187,23 @@ impl State {
     }
 }
 
-/// Did our own guarded stream give up waiting?
-fn is_slow(error: &hyper::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return io.kind() == std::io::ErrorKind::TimedOut;
+impl Wrong {
+    fn of(error: &hyper::Error) -> Self {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(io) = error.downcast_ref::<io::Error>() {
+                return match io.kind() {
+                    // Our own guarded stream gave up waiting.
+                    io::ErrorKind::TimedOut => Self::Client(Fault::ClientTooSlow),
+                    // It, or hyper, could make nothing of the chunks.
+                    io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Self::Malformed,
+                    _ => Self::Client(Fault::ClientGone),
+                };
+            }
+            cause = error.source();
         }
-        cause = error.source();
+        Self::Client(Fault::ClientGone)
     }
-    false
 }
 
 impl Body for Outgoing {

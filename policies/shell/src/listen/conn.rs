@@ -18,8 +18,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use policies::guard::Looks;
 use policies::guard::raw::{Raw, Upgrading};
+use policies::guard::{Chunks, Looks};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
@@ -81,17 +81,31 @@ pub enum Head {
 /// How much of what follows a head belongs to its request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fence {
+    /// As many as its chunks say.
+    Chunked(Chunks),
     /// So many bytes.
     Exactly(u64),
-    /// Only the engine can know: chunks, a tunnel, HTTP/2.
+    /// Only the engine can know: a tunnel, HTTP/2.
     Open,
+}
+
+impl Fence {
+    /// Has all of the request been read?
+    pub(super) fn is_reached(&self) -> bool {
+        match self {
+            Self::Chunked(chunks) => chunks.is_over(),
+            Self::Exactly(left) => *left == 0,
+            Self::Open => false,
+        }
+    }
 }
 
 impl From<Raw> for Fence {
     fn from(raw: Raw) -> Self {
         match (raw.upgrade, raw.length) {
             (Upgrading::No, Some(bytes)) => Self::Exactly(bytes),
-            (Upgrading::Asked, _) | (Upgrading::No, None) => Self::Open,
+            (Upgrading::No, None) => Self::Chunked(Chunks::default()),
+            (Upgrading::Asked, _) => Self::Open,
         }
     }
 }
@@ -243,8 +257,10 @@ impl Conn {
     pub fn release_head(&mut self) {
         if let Some(inner) = self.inner.as_mut() {
             let head = std::mem::take(&mut inner.head_bytes) as u64;
-            if let Fence::Exactly(bytes) = &mut inner.fence {
-                *bytes = bytes.saturating_add(head);
+            match &mut inner.fence {
+                Fence::Chunked(chunks) => chunks.after(head),
+                Fence::Exactly(bytes) => *bytes = bytes.saturating_add(head),
+                Fence::Open => {}
             }
         }
     }
@@ -259,7 +275,11 @@ impl Conn {
 
     /// Is there more of the request that nobody has read?
     pub fn has_unread(&self) -> bool {
-        self.inner.as_ref().is_some_and(|inner| matches!(inner.fence, Fence::Exactly(1..)))
+        self.inner.as_ref().is_some_and(|inner| match inner.fence {
+            Fence::Chunked(chunks) => !chunks.is_over(),
+            Fence::Exactly(left) => left > 0,
+            Fence::Open => false,
+        })
     }
 
     /// Takes the head out; what came behind it stays.
@@ -413,7 +433,7 @@ impl Inner {
     /// Somebody waits for the client. Ready with an error when it has been too slow for too long.
     fn poll_slow(&mut self, context: &mut Context<'_>, way: Way) -> Poll<io::Error> {
         // A request that has sent all it has to send is waiting for us, not we for it.
-        let done = way == Way::In && self.fence == Fence::Exactly(0);
+        let done = way == Way::In && self.fence.is_reached();
         if self.rate_min == 0 || done {
             return Poll::Pending;
         }
@@ -446,7 +466,7 @@ impl Inner {
     fn poll_inside(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let fence = match self.fence {
             Fence::Exactly(left) => usize::try_from(left).unwrap_or(usize::MAX),
-            Fence::Open => usize::MAX,
+            Fence::Chunked(_) | Fence::Open => usize::MAX,
         };
         let most = buffer.remaining().min(fence);
         let before = buffer.filled().len();
@@ -461,9 +481,25 @@ impl Inner {
             let read = part.filled().len();
             buffer.advance(read);
         }
-        let read = buffer.filled().len() - before;
-        if let Fence::Exactly(left) = &mut self.fence {
-            *left -= read as u64;
+        let mut read = buffer.filled().len() - before;
+        match &mut self.fence {
+            Fence::Chunked(chunks) => {
+                let bytes = buffer.filled().get(before..).unwrap_or_default();
+                let own =
+                    chunks.take(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+                if own < read {
+                    // What follows is the next request's.
+                    let behind = std::mem::replace(
+                        &mut self.ahead,
+                        BytesMut::from(bytes.get(own..).unwrap_or_default()),
+                    );
+                    self.ahead.extend_from_slice(&behind);
+                    buffer.set_filled(before + own);
+                    read = own;
+                }
+            }
+            Fence::Exactly(left) => *left -= read as u64,
+            Fence::Open => {}
         }
         self.passed(read);
         Poll::Ready(Ok(()))

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Conn, Fence, GATHER_BYTES, Way};
+use super::{Conn, GATHER_BYTES, Way};
 
 impl AsyncRead for Conn {
     fn poll_read(
@@ -18,7 +18,7 @@ impl AsyncRead for Conn {
         if buffer.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        if inner.fence == Fence::Exactly(0) {
+        if inner.fence.is_reached() {
             return inner.poll_beyond(context);
         }
         match inner.poll_inside(context, buffer) {

@@ -1,0 +1,14 @@
+//! Stories: sidecars, apps, callers, over real sockets on loopback. All in one program, in parallel.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod calls;
+mod mesh;
+mod strict;
+mod world;
