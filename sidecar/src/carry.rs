@@ -3,6 +3,8 @@
 //!
 //! Read [`Carrier::carry`]: open, then attempts until one answer passes or there is nothing left to try.
 
+mod attempt;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,17 +18,16 @@ use hyper::body::Incoming;
 use policies::guard::{End, Framings, Wire};
 use policies::headers::hop::Next;
 use policies::reply::Reply;
-use policies::resilience::repeat::{Replayable, Sent};
-use policies::verdict::{Denial, Fault};
+use policies::resilience::repeat::Replayable;
+use policies::verdict::Denial;
 use shell::exchange::{
     Attempt, Breakage, Broke, Connection, Core, Exchange, Head, Opening, Part, Then, Watch,
 };
 use shell::listen::Facts;
-use tokio::time::Instant;
 use tower::Service;
 
-use crate::body::{Answer, BrokenOff, Outgoing, Passing, Upload, Wrong};
-use crate::client::{Client, Kept, Place, discard, unreachable};
+use crate::body::{Answer, BrokenOff, Passing, Upload, Wrong};
+use crate::client::{Client, Kept, discard};
 use crate::lent::Progress;
 use crate::tunnel::Tunnel;
 use crate::undeclared::pass;
@@ -138,13 +139,16 @@ impl Carrier {
         loop {
             let then = match way.exchange.next_attempt(&way.parts).await {
                 Ok(attempt) => match self.attempt(&mut way, &attempt).await {
-                    Ok((head, source, kept)) => match way.exchange.answered(&head, way.replayable()) {
-                        Ok(()) => return Ok(way.passes(head, source, kept, &attempt)),
-                        Err(then) => {
-                            discard(source, kept).await;
-                            then
+                    Ok((answer, kept)) => {
+                        let (head, source) = answer.into_parts();
+                        match way.exchange.answered(&head, way.replayable()) {
+                            Ok(()) => return Ok(way.passes(head, source, kept, &attempt)),
+                            Err(then) => {
+                                discard(source, kept).await;
+                                then
+                            }
                         }
-                    },
+                    }
                     Err(then) => then,
                 },
                 Err(then) => then,
@@ -154,84 +158,11 @@ impl Carrier {
             }
         }
     }
-
-    /// One attempt: the head of an answer, or what comes next.
-    async fn attempt(
-        &self,
-        way: &mut Way,
-        attempt: &Attempt,
-    ) -> Result<(http::response::Parts, Incoming, Kept), Then> {
-        let request = way.outgoing(attempt)?;
-        let place = Place::of(&attempt.endpoints, attempt.index, attempt.patience.connect);
-        let Some(place) = place else { return Err(way.broke(unreachable(Fault::NoEndpoint))) };
-        let ready = match self.client.to(place).await {
-            Ok(ready) => ready,
-            Err(fault) => return Err(way.broke(unreachable(fault))),
-        };
-        let sending = ready.send(request);
-        tokio::pin!(sending);
-        let begun = Instant::now();
-        loop {
-            let moved = way.upload.as_ref().map(|upload| shell::clock::instant(upload.moved()).into());
-            let until = moved.map_or(begun, |moved: Instant| moved.max(begun)) + attempt.patience.answer;
-            match tokio::time::timeout_at(until, &mut sending).await {
-                Ok(Ok((answer, kept))) => {
-                    let (head, source) = answer.into_parts();
-                    return Ok((head, source, kept));
-                }
-                Ok(Err(broke)) => return Err(way.broke(broke)),
-                // A long upload is no silence.
-                Err(_) if way.upload_moved_since(until - attempt.patience.answer) => {}
-                Err(_) => {
-                    let body = way.replayable();
-                    let fault = Fault::UpstreamTimeout;
-                    return Err(way.broke(Broke { fault, sent: Sent::Something, body, stale: false }));
-                }
-            }
-        }
-    }
 }
 
 impl Way {
-    /// The request as it goes to the target of this attempt.
-    fn outgoing(&mut self, attempt: &Attempt) -> Result<Request<Outgoing>, Then> {
-        let mut headers = self.parts.headers.clone();
-        if let Err(denial) = self.exchange.dress_request(&mut headers) {
-            return Err(self.malformed(denial));
-        }
-        let (target, host) = (self.exchange.outgoing_target(), self.exchange.outgoing_host());
-        let next = self.exchange.next_hop();
-        let uri = match (next, &host) {
-            (Next::Http2, Some(host)) => {
-                headers.remove(header::HOST);
-                let scheme = if attempt.endpoints.shape.material.is_some() { "https" } else { "http" };
-                format!("{scheme}://{host}{target}").parse::<Uri>()
-            }
-            _ => target.parse(),
-        };
-        let host = host.map(|host| HeaderValue::try_from(host).ok());
-        let (Ok(uri), None | Some(Some(_))) = (uri, &host) else {
-            return Err(self.malformed(Denial::BadTarget));
-        };
-        if let (Next::Http1, Some(Some(host))) = (next, host) {
-            headers.insert(header::HOST, host);
-        }
-        let body = self.upload.as_ref().map_or(Outgoing::Nothing, Upload::again);
-        let mut request = Request::new(body);
-        *request.method_mut() = self.parts.method.clone();
-        *request.uri_mut() = uri;
-        *request.headers_mut() = headers;
-        *request.version_mut() = if next == Next::Http2 { Version::HTTP_2 } else { Version::HTTP_11 };
-        Ok(request)
-    }
-
     fn replayable(&self) -> Replayable {
         self.upload.as_ref().map_or(Replayable::Yes, Upload::replayable)
-    }
-
-    fn upload_moved_since(&self, since: Instant) -> bool {
-        let moved = self.upload.as_ref().map(|upload| shell::clock::instant(upload.moved()));
-        moved.is_some_and(|moved| Instant::from_std(moved) > since)
     }
 
     fn tell_upload(&mut self) {

@@ -24,7 +24,7 @@ pub use materials::{Materials, Missing, wanted};
 pub use mesh::{Call, Destination, Mesh};
 pub use patience::{Expects, Patience};
 pub use route::{
-    Action, CountedBy, Fallback, FallbackAnswer, FixedAnswer, Grpc, Holds, Limit, Migration, Redirect,
+    Action, CountedBy, Fallback, FallbackAnswer, FixedAnswer, Grpc, Hedge, Holds, Limit, Migration, Redirect,
     Requirement, Retry, Route, Side,
 };
 pub use settings::Tracing;

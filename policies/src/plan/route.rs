@@ -21,7 +21,7 @@ use crate::limit::{Gcra, Quota};
 use crate::request::Priority;
 use crate::resilience::breaker::Breaker;
 use crate::resilience::fallback::{Gives, When};
-use crate::resilience::{budget, fault, retry};
+use crate::resilience::{budget, fault, hedge, retry};
 use crate::rewrite::{PathEdit, Template};
 use crate::state::{Living, print, stable_hash};
 use crate::units::Share;
@@ -51,7 +51,7 @@ pub struct Route {
     /// Trying again.
     pub retry: Option<Retry>,
     /// A second try for slow reads: after so long.
-    pub hedge: Option<(Duration, Mode)>,
+    pub hedge: Option<Hedge>,
     /// What is answered when the target cannot.
     pub fallback: Option<Fallback>,
     /// Failures made on purpose.
@@ -232,6 +232,17 @@ pub struct Retry {
     pub mode: Mode,
 }
 
+/// A second try beside a slow first one.
+#[derive(Clone, Debug)]
+pub struct Hedge {
+    /// When.
+    pub settings: hedge::Settings,
+    /// What pays for it: the same that pays for retries.
+    pub budget: Arc<budget::Budget>,
+    /// Is it made?
+    pub mode: Mode,
+}
+
 /// What is answered when the target cannot.
 #[derive(Debug)]
 pub struct Fallback {
@@ -291,7 +302,7 @@ pub(super) fn compile(
         deadline_holds: own.deadline.map_or(Holds::ForTheBeginning, |_| Holds::ToTheEnd),
         body_max: own.body_limit.map(|bytes| bytes.0),
         retry: own.retry.map(|retry| retrying(notion, path, retry, mode)),
-        hedge: own.hedge.map(|hedge| (hedge.after.0, mode.and(hedge.mode))),
+        hedge: own.hedge.map(|hedge| hedging(notion, path, hedge, own.retry, mode)),
         fallback: own.fallback.and_then(|fallback| falling_back(notion, path, fallback, breaker)),
         fault: own.fault.map(|fault| fault::Settings {
             share: fault.share.unwrap_or_default(),
@@ -476,11 +487,26 @@ fn retrying(notion: &mut Notion<'_>, path: &str, written: &policy::Retry, mode: 
         replay_body_max: written.body_max.map_or(64 << 10, |bytes| bytes.0),
         ..defaults
     };
-    let ratio = written.budget.map_or(0.2, Share::ratio);
-    let budget_settings = budget::Settings { ratio, ..budget::Settings::default() };
-    let budget =
-        notion.living.keep("budget", path, &budget_settings, || budget::Budget::new(&budget_settings));
-    Retry { settings, budget, mode: mode.and(written.mode) }
+    Retry { settings, budget: budget(notion, path, Some(written)), mode: mode.and(written.mode) }
+}
+
+/// Retries and second tries of a route are paid from one budget.
+fn budget(notion: &mut Notion<'_>, path: &str, retry: Option<&policy::Retry>) -> Arc<budget::Budget> {
+    let ratio = retry.and_then(|retry| retry.budget).map_or(0.2, Share::ratio);
+    let settings = budget::Settings { ratio, ..budget::Settings::default() };
+    notion.living.keep("budget", path, &settings, || budget::Budget::new(&settings))
+}
+
+fn hedging(
+    notion: &mut Notion<'_>,
+    path: &str,
+    written: &policy::Hedge,
+    retry: Option<&policy::Retry>,
+    mode: Mode,
+) -> Hedge {
+    let settings =
+        hedge::Settings { after: hedge::After::Fixed(written.after.0), ..hedge::Settings::default() };
+    Hedge { settings, budget: budget(notion, path, retry), mode: mode.and(written.mode) }
 }
 
 fn conditions(list: &[policy::RetryOn]) -> retry::Conditions {

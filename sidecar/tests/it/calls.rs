@@ -219,3 +219,31 @@ fn a_deadline_ends_a_request_and_travels_with_it() {
     let left = answer.body.lines().find_map(|line| line.strip_prefix("x-banyan-deadline: ")).unwrap();
     assert!(left.trim().parse::<u64>().unwrap() <= 90, "{left}");
 }
+
+#[test]
+fn a_slow_read_gets_a_second_try_beside_it_and_a_write_does_not() {
+    let (slow, quick) = (service("slow"), service("quick"));
+    // One endpoint answers late: what goes there first is tried at the other one, too.
+    let world = world(&format!(
+        "version: 1\nservice: {{ name: order, url: \"http://127.0.0.1:1\" }}\n\
+         targets: {{ web: {{ endpoints: [{}, {}], balance: round-robin }} }}\n\
+         calls: {{ web: {{ listen: 127.0.0.1:0, hedge: {{ after: 30ms }} }} }}\n",
+        slow.url(),
+        quick.url()
+    ));
+    // Fill the budget: one in five may be sent twice.
+    for _ in 0..60 {
+        assert_eq!(world.call("web", "/echo").status, 200);
+    }
+    let before = slow.hits() + quick.hits();
+    let begun = Instant::now();
+    assert_eq!(world.call("web", "/slow/400").status, 200);
+    assert!(begun.elapsed() >= Duration::from_millis(400), "both are slow: it waits for the first of them");
+    assert_eq!(slow.hits() + quick.hits() - before, 2, "there were two tries");
+    let second = [slow.last_head(), quick.last_head()];
+    assert!(second.iter().any(|head| head.contains("x-banyan-attempt: 2")), "{second:?}");
+    let before = slow.hits() + quick.hits();
+    let post = "POST /slow/200 HTTP/1.1\r\nHost: web\r\nContent-Length: 2\r\n\r\nhi";
+    assert_eq!(world.to("web").send(post).status, 200);
+    assert_eq!(slow.hits() + quick.hits() - before, 1, "a write is sent once");
+}

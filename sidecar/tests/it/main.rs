@@ -9,6 +9,7 @@
 )]
 
 mod calls;
+mod carries;
 mod mesh;
 mod strict;
 mod world;

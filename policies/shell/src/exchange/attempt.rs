@@ -49,6 +49,8 @@ pub(super) struct Calls {
     /// The fallback has given an answer.
     pub given: bool,
     pub current: Option<Current>,
+    /// The first of two tries, while the second is the current one.
+    pub beside: Option<Current>,
 }
 
 /// The attempt under way.
@@ -57,7 +59,7 @@ pub(super) struct Current {
     pub context: Context,
     pub target: Arc<Target>,
     pub endpoint: String,
-    upstream: Arc<Upstream>,
+    pub upstream: Arc<Upstream>,
     endpoints: Arc<Endpoints>,
     index: usize,
     flight: Flight,
@@ -95,7 +97,7 @@ impl Exchange {
         }
     }
 
-    async fn begin_attempt(&mut self, head: &Parts) -> Result<Attempt, Ending> {
+    pub(super) async fn begin_attempt(&mut self, head: &Parts) -> Result<Attempt, Ending> {
         let (Some(permit), Some(asked)) = (&self.permit, &self.asked) else {
             return Err(Ending::Failed(Fault::Internal));
         };
@@ -157,7 +159,10 @@ impl Exchange {
             log::warn!(target: "banyan", "target {}: {ejection}", current.target.name);
         }
         match stage {
-            Stage::Head => current.flight.answered(outcome, now),
+            Stage::Head => {
+                current.flight.answered(outcome, now);
+                current.upstream.usual.learn(now.since(current.began));
+            }
             Stage::Over => {
                 if let Some(current) = self.calls.current.take() {
                     self.told.attempt(&current, outcome, self.core.way, &self.planned, &self.core.telemetry);

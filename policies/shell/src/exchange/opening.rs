@@ -141,10 +141,13 @@ impl Exchange {
                 self.permit = Some(permit);
                 self.speak(Some(&route), head);
                 self.set_watch();
-                if let (Some(retry), Some(asked)) = (&route.retry, &self.asked)
-                    && asked.carried.attempt.unwrap_or(1) <= 1
+                // Requests pay in for what is sent twice; those that are a second try themselves do not.
+                let pays = self.asked.as_ref().is_some_and(|asked| asked.carried.attempt.unwrap_or(1) <= 1);
+                let budget = route.retry.as_ref().map(|retry| &retry.budget);
+                if let Some(budget) =
+                    budget.or(route.hedge.as_ref().map(|hedge| &hedge.budget)).filter(|_| pays)
                 {
-                    retry.budget.deposit(self.began.tick);
+                    budget.deposit(self.began.tick);
                 }
                 if let Some(delay) = delay {
                     tokio::time::sleep(delay).await;
