@@ -60,6 +60,11 @@ impl Way {
             Self::Outbound => "outbound",
         }
     }
+
+    /// Reads what [`Way::as_str`] writes.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Edge, Self::Inbound, Self::Outbound].into_iter().find(|way| way.as_str() == name)
+    }
 }
 
 /// How important a request is. Under pressure the last one goes first.

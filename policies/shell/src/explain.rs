@@ -15,11 +15,12 @@ use policies::guard::{Wire, inspect};
 use policies::headers::hop::{self, Framing, Next, Onward};
 use policies::headers::{Carried, Forwarding, client_address};
 use policies::identity::Asked;
-use policies::plan::{Materials, Plan};
+use policies::plan::{Destination, Materials, Plan, Way};
 use policies::request::{Incoming, Peer, Secure};
+use policies::spiffe::SpiffeId;
 use policies::state::{Living, Room};
 use policies::verdict::Denial;
-use policies::why::Notes;
+use policies::why::{Notes, Witness};
 
 /// A request that is asked about.
 #[derive(Clone, Debug)]
@@ -32,6 +33,10 @@ pub struct Question {
     pub headers: HeaderMap,
     /// Where it comes from; from this machine if nobody says.
     pub from: Option<IpAddr>,
+    /// Which door it comes to; where nobody says, the likely one.
+    pub door: Option<Way>,
+    /// Who the caller has proved to be, by a certificate.
+    pub peer: Option<SpiffeId>,
     /// What a verified token would say, where there is none.
     pub claims: Option<serde_json::Value>,
 }
@@ -63,8 +68,12 @@ pub fn explain(
     let (mut head, ()) = request.body(()).map_err(|error| error.to_string())?.into_parts();
     head.headers.extend(question.headers.clone());
     let target = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let peer =
-        Peer { address: question.from.unwrap_or(IpAddr::from([127, 0, 0, 1])), secure, identity: None };
+    let secure = if question.peer.is_some() { Secure::Tls } else { secure };
+    let peer = Peer {
+        address: question.from.unwrap_or(IpAddr::from([127, 0, 0, 1])),
+        secure,
+        identity: question.peer.clone(),
+    };
     let incoming = Incoming { head: &head, target: target.as_bytes(), peer: &peer };
     let mut notes = Notes::default();
     let mut told = format!("{} {} under generation {generation}\n", question.method, question.url);
@@ -77,7 +86,16 @@ pub fn explain(
             return Ok(told);
         }
     };
-    let carried = Carried::read(&head.headers, plan.trust.believes(&peer), 7);
+    let way = question.door.unwrap_or_else(|| plan.likely_door(&clean.host));
+    if way != Way::Edge {
+        let _ = writeln!(told, "at the {} door", way.as_str());
+    }
+    if let Err(denial) = let_in(&plan, way, &peer, &clean.host, &mut notes) {
+        listen(&mut told, &notes);
+        let _ = writeln!(told, "refused: {} {} ({})", denial.row().status, denial.slug(), denial.row().says);
+        return Ok(told);
+    }
+    let carried = Carried::read(&head.headers, plan.believes(way, &peer), 7);
     let ask = Ask {
         incoming: &incoming,
         clean: &clean,
@@ -87,7 +105,7 @@ pub fn explain(
         roll: fastrand::u64(..),
         asked: Asked::NotYet,
     };
-    let verdict = admit(&plan, &plan.edge, &ask, &mut notes);
+    let verdict = admit(&plan, plan.door(way), &ask, &mut notes);
     listen(&mut told, &notes);
     if let (Verdict::Permit(_), Err(denial)) = (&verdict, goes_out(&head.headers)) {
         // What is stripped on the way out may not be named by the client; the data path finds that out last.
@@ -105,6 +123,24 @@ pub fn explain(
         }
     }
     Ok(told)
+}
+
+/// What a sidecar asks before any route is looked for: may the peer connect; was the destination declared?
+fn let_in(plan: &Plan, way: Way, peer: &Peer, host: &str, notes: &mut Notes) -> Result<(), Denial> {
+    match way {
+        Way::Edge => Ok(()),
+        Way::Inbound => plan.mesh.admits(peer, notes),
+        Way::Outbound => match plan.destination(host) {
+            Destination::Refused(denial) => Err(denial),
+            Destination::Declared => Ok(()),
+            Destination::Passes => {
+                notes.note("calls", || {
+                    format!("{host} was not declared: it passes, and no policy looks at it")
+                });
+                Ok(())
+            }
+        },
+    }
 }
 
 /// Puts a token with these claims into the request, signed with a key made for this question, and lets every issuer of the

@@ -85,6 +85,15 @@ impl Plan {
         }
     }
 
+    /// The door that a request for this host comes to, where nobody says which: a document of a gateway has one only.
+    pub fn likely_door(&self, host: &str) -> Way {
+        match (&self.service, self.outbound.routes.is_empty()) {
+            (None, _) => Way::Edge,
+            (Some(_), false) if self.destination(host) == Destination::Declared => Way::Outbound,
+            (Some(_), _) => Way::Inbound,
+        }
+    }
+
     /// What becomes of a call that nobody declared?
     pub fn undeclared(&self) -> Destination {
         match self.service.as_ref().and_then(|service| service.undeclared).unwrap_or_default() {

@@ -12,4 +12,5 @@ mod calls;
 mod carries;
 mod mesh;
 mod strict;
+mod transparent;
 mod world;

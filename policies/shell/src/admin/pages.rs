@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use policies::request::Way;
+use policies::spiffe::SpiffeId;
 use serde_json::{Value, json};
 
 use crate::explain::{Question, explain};
@@ -140,6 +142,8 @@ fn explained(hooks: &Hooks, query: &str, body: &[u8]) -> Page {
         url: last("url").unwrap_or_default(),
         headers,
         from: last("from").and_then(|from| from.parse().ok()),
+        door: last("door").and_then(|door| Way::parse(&door)),
+        peer: last("peer").and_then(|peer| SpiffeId::parse(peer).ok()),
         claims: None,
     };
     let (document, generation) = (hooks.plans.document(), hooks.plans.current().generation);

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use policies::request::Way;
+use policies::spiffe::SpiffeId;
 
 use crate::explain::{Question, explain};
 use crate::reload::{fetched, materials};
@@ -29,6 +31,12 @@ pub struct Explain {
     /// Where the request comes from. Default: this machine.
     #[arg(long, value_name = "ADDRESS")]
     from: Option<IpAddr>,
+    /// Which door of a sidecar it comes to: inbound or outbound. Default: the likely one.
+    #[arg(long, value_name = "DOOR")]
+    door: Option<String>,
+    /// Who the caller has proved to be: spiffe://shop.example/ns/shop/sa/web
+    #[arg(long, value_name = "ID")]
+    peer: Option<String>,
     /// A file of JSON that stands for the claims of a verified token. Not with --admin.
     #[arg(long, value_name = "FILE", conflicts_with = "admin")]
     claims: Option<PathBuf>,
@@ -68,9 +76,18 @@ impl Explain {
             url: self.url.clone(),
             headers: fields(&self.headers)?,
             from: self.from,
+            door: self.door()?,
+            peer: self.peer.as_ref().map(SpiffeId::parse).transpose().map_err(|error| error.to_string())?,
             claims: self.claims.as_ref().map(claims).transpose()?,
         };
         explain(&document, &materials(&fetched(&document)), 0, &question)
+    }
+
+    fn door(&self) -> Result<Option<Way>, String> {
+        let door = self.door.as_deref();
+        let read =
+            |door: &str| Way::parse(door).ok_or(format!("`{door}` is no door: edge, inbound or outbound"));
+        door.map(read).transpose()
     }
 
     fn ask(&self, admin: &str) -> Result<String, String> {
@@ -80,6 +97,11 @@ impl Explain {
         }
         if let Some(from) = self.from {
             query.push_str(&format!("&from={from}"));
+        }
+        for (name, value) in [("door", &self.door), ("peer", &self.peer)] {
+            if let Some(value) = value {
+                query.push_str(&format!("&{name}={}", encoded(value)));
+            }
         }
         call(admin, "GET", &format!("/explain?{query}"), "")
     }
