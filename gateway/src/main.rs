@@ -24,7 +24,7 @@ enum Command {
     /// Serves: reads the policies, listens, and goes on until SIGTERM.
     Run(Box<Settings>),
     #[command(flatten)]
-    Ask(Question),
+    Ask(Box<Question>),
 }
 
 fn main() -> ExitCode {

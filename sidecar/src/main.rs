@@ -28,7 +28,7 @@ enum Command {
     /// Serves: reads the policies, stands beside its service, and goes on until SIGTERM.
     Run(Box<Settings>),
     #[command(flatten)]
-    Ask(Question),
+    Ask(Box<Question>),
 }
 
 fn main() -> ExitCode {
