@@ -11,6 +11,7 @@
 mod calls;
 mod carries;
 mod mesh;
+mod streams;
 mod strict;
 mod transparent;
 mod world;

@@ -2,19 +2,32 @@
 
 use crate::world::{Authority, Client, World, eventually, identity, service, world_with};
 
-const ORDER: &str = "spiffe://shop.example/ns/shop/sa/order";
-const WEB: &str = "spiffe://shop.example/ns/shop/sa/web";
+pub const ORDER: &str = "spiffe://shop.example/ns/shop/sa/order";
+pub const WEB: &str = "spiffe://shop.example/ns/shop/sa/web";
 
 /// Beside the app that is called.
 fn callee(app: &str, inbound: &str, of: &Authority, id: &str, believes: &str) -> World {
+    callee_speaking(app, "http1", inbound, of, id, believes)
+}
+
+/// The same, beside an app that speaks something else than HTTP/1.
+pub fn callee_speaking(
+    app: &str,
+    protocol: &str,
+    inbound: &str,
+    of: &Authority,
+    id: &str,
+    believes: &str,
+) -> World {
     let document = format!(
-        "version: 1\ntrust: {{ domain: shop.example }}\nservice: {{ name: order, url: {app} }}\ninbound: {inbound}\n"
+        "version: 1\ntrust: {{ domain: shop.example }}\n\
+         service: {{ name: order, url: {app}, protocol: {protocol} }}\ninbound: {inbound}\n"
     );
     world_with(&document, |settings, folder| identity(settings, folder, of, id, believes))
 }
 
 /// Beside the app that calls.
-fn caller(to: &World, protocol: &str, expects: &str, of: &Authority, id: &str, believes: &str) -> World {
+pub fn caller(to: &World, protocol: &str, expects: &str, of: &Authority, id: &str, believes: &str) -> World {
     let document = format!(
         "version: 1\ntrust: {{ domain: shop.example }}\nservice: {{ name: web, url: \"http://127.0.0.1:1\" }}\n\
          targets: {{ order: {{ url: \"https://{}\", protocol: {protocol}, tls: {{ spiffe: {expects} }} }} }}\n\
