@@ -246,6 +246,12 @@ impl Sidecar {
         &self.house.plans
     }
 
+    /// Looks at the files again, and opens the log again: somebody has moved it away.
+    pub fn refresh(&self) {
+        self.house.telemetry.reopen();
+        self.house.plans.refresh();
+    }
+
     /// Says that it will be gone: readiness is no more, inbound answers end their connections, all else goes on.
     pub fn announce(&self) {
         self.exit.announce();

@@ -17,5 +17,6 @@ pub mod upstream;
 pub mod listen;
 pub mod mesh;
 pub mod telemetry;
+pub mod signals;
 pub mod sources;
 pub mod clock;

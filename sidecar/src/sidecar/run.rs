@@ -3,11 +3,11 @@
 //! The end has an order. The mesh is told first. Then everything goes on, in both directions, until the app takes no
 //! connections any more (or the limit is reached): an app that is ending still calls others. Only then are the doors closed.
 
-use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Duration;
 
-use tokio::runtime::Builder;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use shell::signals::{Signals, Told};
+use tokio::net::TcpStream;
 
 use super::{Sidecar, StartError};
 use crate::settings::Settings;
@@ -15,10 +15,13 @@ use crate::settings::Settings;
 /// How often the app is asked whether it still takes connections.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
-/// Runs a sidecar until it is told to end. A signal before it serves ends it at once.
+/// Runs a sidecar until it is told to end. Told before it serves, or told twice, it ends at once.
 pub fn run(settings: &Settings) -> Result<(), StartError> {
     shell::telemetry::process_log::install();
-    let sidecar = Sidecar::start(settings)?;
+    let mut signals = Signals::listen()?;
+    let begun = settings.clone();
+    let Some(sidecar) = signals.start(move || Sidecar::start(&begun))? else { return Ok(()) };
+    let sidecar = sidecar?;
     log::info!(target: "banyan", "admin pages on http://{}", sidecar.admin());
     for at in sidecar.inbound() {
         log::info!(target: "banyan", "inbound on {at}");
@@ -29,27 +32,22 @@ pub fn run(settings: &Settings) -> Result<(), StartError> {
     for (name, at) in sidecar.listeners.places() {
         log::info!(target: "banyan", "{name} is reached on {at}");
     }
-    let signals = Builder::new_current_thread().enable_all().build()?;
-    let told_twice = signals.block_on(async {
-        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let mut hang_up = signal(SignalKind::hangup())?;
-        loop {
-            tokio::select! {
-                _ = term.recv() => break,
-                _ = int.recv() => break,
-                _ = hang_up.recv() => {
-                    sidecar.house.telemetry.reopen();
-                    sidecar.house.plans.refresh();
-                }
+    while signals.wait(std::future::pending::<()>()) == Err(Told::Refresh) {
+        sidecar.refresh();
+    }
+    let limit = settings.drain_limit.0;
+    log::info!(target: "banyan", "leaving: as soon as the app takes no connections, or in {limit:?}");
+    sidecar.announce();
+    let app = app(&sidecar);
+    loop {
+        match signals.wait(async move { tokio::time::timeout(limit, has_ended(app)).await }) {
+            Err(Told::Refresh) => sidecar.refresh(),
+            Err(Told::End) => {
+                log::warn!(target: "banyan", "told twice: ending at once");
+                return Ok(());
             }
+            Ok(_) => break,
         }
-        log::info!(target: "banyan", "leaving: as soon as the app takes no connections, or in {:?}", settings.drain_limit.0);
-        sidecar.announce();
-        Ok::<_, std::io::Error>(app_has_ended(&sidecar, settings.drain_limit.0, term, int).await)
-    })?;
-    if told_twice {
-        log::warn!(target: "banyan", "told twice: ending at once");
-        return Ok(());
     }
     log::info!(target: "banyan", "draining");
     sidecar.stop();
@@ -57,22 +55,12 @@ pub fn run(settings: &Settings) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Waits for the app to end. `true`: somebody could not wait, and said so again.
-async fn app_has_ended(sidecar: &Sidecar, limit: Duration, mut term: Signal, mut int: Signal) -> bool {
-    let begun = Instant::now();
-    let Some(app) = app(sidecar) else { return false };
-    while begun.elapsed() < limit {
-        let asked = tokio::task::spawn_blocking(move || TcpStream::connect_timeout(&app, ASK_EVERY).is_ok());
-        if !asked.await.unwrap_or(false) {
-            return false;
-        }
-        tokio::select! {
-            _ = term.recv() => return true,
-            _ = int.recv() => return true,
-            () = tokio::time::sleep(ASK_EVERY) => {}
-        }
+/// Waits until nobody takes connections there.
+async fn has_ended(app: Option<SocketAddr>) {
+    let Some(app) = app else { return };
+    while let Ok(Ok(_)) = tokio::time::timeout(ASK_EVERY, TcpStream::connect(app)).await {
+        tokio::time::sleep(ASK_EVERY).await;
     }
-    false
 }
 
 fn app(sidecar: &Sidecar) -> Option<SocketAddr> {

@@ -10,6 +10,7 @@
 
 mod calls;
 mod carries;
+mod lives;
 mod mesh;
 mod streams;
 mod strict;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use shell::listen::ListenAt;
 use sidecar::settings::Settings;
 use sidecar::sidecar::Sidecar;
-pub use testkit::{Answer, Authority, Client, aside, eventually, file, service, service_at};
+pub use testkit::{Answer, Authority, Client, PATIENCE, aside, eventually, file, service, service_at};
 
 /// A sidecar that runs, and the folder its document stands in.
 pub struct World {
