@@ -43,9 +43,12 @@ golden: ## accept what is generated now: golden documents, schema, manual; then 
 docs: ## the API documentation of the crates
 	$(CARGO) doc --workspace --no-deps
 
-# What build and tests need beside Rust: a C compiler for ring, cmake for Pingora's zlib; a Redis for limits that several gateways share.
+# What build and tests need beside Rust: a C compiler for ring, cmake for Pingora's zlib; a Redis for limits that several gateways share;
+# iptables for connections that are redirected to a sidecar (root only).
 needs:
 	@command -v cc >/dev/null && command -v cmake >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq gcc g++ libc6-dev cmake; \
 	  else echo "a C compiler or cmake is missing: sudo apt-get install gcc g++ libc6-dev cmake" && exit 1; fi; }
+	@command -v iptables >/dev/null && command -v ip >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq iptables iproute2; \
+	  else echo "without iptables the story of redirected connections is not told"; fi; }
 	@command -v redis-server >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq redis-server; \
 	  else echo "redis-server is missing: sudo apt-get install redis-server" && exit 1; fi; }

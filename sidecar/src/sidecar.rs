@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use policies::document::mesh::Mtls;
 use policies::headers::Recall;
 use policies::plan::{Action, Plan};
 use shell::exchange::LastGood;
@@ -112,11 +113,12 @@ impl Sidecar {
             unable: UNABLE,
             prepare: {
                 let listeners = listeners.clone();
+                let proved = if identity.is_some() { Proved::Yes } else { Proved::No };
                 Box::new(move |plan| {
                     let open = listeners.prepare(plan)?;
                     let plan = plan.clone();
                     Ok(Box::new(move || {
-                        warn_of_undone(&plan);
+                        warn_of_undone(&plan, proved);
                         open();
                     }))
                 })
@@ -304,8 +306,18 @@ fn watcher(
     })
 }
 
+/// Can we prove who we are?
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Proved {
+    No,
+    Yes,
+}
+
 /// Says what the document asks for and this sidecar does not do.
-fn warn_of_undone(plan: &Plan) {
+fn warn_of_undone(plan: &Plan, proved: Proved) {
+    if plan.service.is_some() && plan.mesh.mtls == Mtls::Strict && proved == Proved::No {
+        log::warn!(target: "banyan", "inbound is strict and we have no identity (--certificate, --key, --authorities): nobody gets in");
+    }
     for route in plan.inbound.routes.iter().chain(&plan.outbound.routes) {
         if let Action::Migrate(migration) = &route.action
             && migration.written.shadow.is_some()

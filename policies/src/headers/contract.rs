@@ -7,10 +7,11 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::names::{
-    X_BANYAN_ATTEMPT, X_BANYAN_DEADLINE, X_BANYAN_PRIORITY, X_BANYAN_SHADOW, X_REQUEST_ID, is_alias, is_ours,
+    X_BANYAN_ATTEMPT, X_BANYAN_DEADLINE, X_BANYAN_PEER, X_BANYAN_PRIORITY, X_BANYAN_SHADOW, X_REQUEST_ID,
+    is_alias, is_ours,
 };
 use super::{Fields, RequestId, Trusted, remove_where, sole};
-use crate::request::Priority;
+use crate::request::{Peer, Priority};
 
 /// Nine digits of milliseconds are eleven days: longer than any deadline, short enough to add up without care.
 const DEADLINE_DIGITS_MAX: usize = 9;
@@ -95,6 +96,15 @@ impl Carried {
         if self.shadow == Shadow::Yes {
             fields.set(X_BANYAN_SHADOW, HeaderValue::from_static("1"));
         }
+    }
+}
+
+/// Tells the app who calls it, if that was proved: `x-banyan-peer`. What a caller says of itself there never arrives.
+pub fn tell_peer(fields: &mut impl Fields, peer: &Peer) {
+    if let Some(id) = &peer.identity
+        && let Ok(id) = HeaderValue::from_str(id.as_str())
+    {
+        fields.set(X_BANYAN_PEER, id);
     }
 }
 

@@ -12,6 +12,7 @@ pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent"
 pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub(super) const X_BANYAN_ATTEMPT: HeaderName = HeaderName::from_static("x-banyan-attempt");
 pub(super) const X_BANYAN_DEADLINE: HeaderName = HeaderName::from_static("x-banyan-deadline");
+pub(super) const X_BANYAN_PEER: HeaderName = HeaderName::from_static("x-banyan-peer");
 pub(super) const X_BANYAN_PRIORITY: HeaderName = HeaderName::from_static("x-banyan-priority");
 pub(super) const X_BANYAN_SHADOW: HeaderName = HeaderName::from_static("x-banyan-shadow");
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

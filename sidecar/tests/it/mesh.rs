@@ -46,8 +46,10 @@ fn a_call_goes_through_two_sidecars_and_each_proves_who_it_is() {
         let caller = caller(&callee, protocol, ORDER, &authority, WEB, &authority.pem());
         let mut client = caller.to("order");
         for _ in 0..3 {
-            let answer = client.send("POST /echo HTTP/1.1\r\nHost: order\r\nContent-Length: 5\r\nx-forwarded-for: 1.2.3.4\r\n\r\nhello");
+            let answer = client.send("POST /echo HTTP/1.1\r\nHost: order\r\nContent-Length: 5\r\nx-banyan-peer: spiffe://shop.example/ns/shop/sa/king\r\n\r\nhello");
             assert!(answer.status == 200 && answer.body.starts_with("app got 5"), "{protocol}: {answer:?}");
+            let head = app.last_head();
+            assert!(head.contains(&format!("x-banyan-peer: {WEB}\r\n")) && !head.contains("king"), "{head}");
         }
     }
 }
@@ -124,4 +126,36 @@ fn an_authority_is_changed_without_a_gap() {
     for _ in 0..20 {
         assert_eq!(Client::to(caller.sidecar().reaches("order").unwrap()).send(ask).status, 200);
     }
+}
+
+#[test]
+fn a_route_can_ask_for_one_workload_more_strictly_than_the_door() {
+    let (app, authority) = (service("app"), Authority::new());
+    let inbound =
+        "{ mtls: strict, routes: [{ name: admin, path: /admin/**, require: { peers: ns/ops/sa/console } }] }";
+    let callee = callee(&app.url(), inbound, &authority, ORDER, &authority.pem());
+    let caller = caller(&callee, "http1", ORDER, &authority, WEB, &authority.pem());
+    assert_eq!(caller.call("order", "/echo").status, 200);
+    let answer = caller.call("order", "/admin/echo");
+    assert_eq!((answer.status, answer.slug().as_str()), (403, "peer-denied"), "{answer:?}");
+}
+
+#[test]
+fn an_old_connection_ends_with_its_next_answer() {
+    let app = service("app");
+    let document = format!(
+        "version: 1\nservice: {{ name: order, url: {} }}\ninbound: {{ mtls: permissive }}\n",
+        app.url()
+    );
+    let callee = world_with(&document, |settings, _| {
+        settings.connection_age = policies::units::Wait(std::time::Duration::from_millis(300));
+    });
+    let mut client = Client::to(callee.inbound);
+    let ask = "GET /echo HTTP/1.1\r\nHost: order\r\n\r\n";
+    let first = client.send(ask);
+    assert_eq!(first.status, 200, "{first:?}");
+    std::thread::sleep(std::time::Duration::from_millis(350));
+    let answer = client.send(ask);
+    assert_eq!((answer.status, answer.header("connection")), (200, "close"), "{answer:?}");
+    assert!(client.is_closed());
 }

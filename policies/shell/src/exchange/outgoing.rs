@@ -6,7 +6,7 @@ use policies::headers::{
     AskedFor, Carried, Fields, Forwarding, contract, cookie, forwarded, grpc,
     hop::{self, Next, Onward},
 };
-use policies::plan::Route;
+use policies::plan::{Route, Way};
 use policies::reply::Speaks;
 use policies::trace::baggage;
 use policies::verdict::Denial;
@@ -68,6 +68,9 @@ impl Exchange {
         let host = AskedFor { host: asked.host(), port: asked.port };
         forwarded::write(fields, &facts.peer, host, &planned.plan.trust, &Forwarding::default());
         self.carry(asked, fields);
+        if self.core.way == Way::Inbound {
+            contract::tell_peer(fields, &facts.peer);
+        }
         self.trace_on(asked, fields);
         for (name, value) in permit.caller().forwarded() {
             if let Ok(text) = value.to_str() {
