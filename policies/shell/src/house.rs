@@ -113,7 +113,7 @@ impl House {
         let telemetry = Telemetry::start(with.name, with.access_log, with.otlp, with.workers)?;
         let living = Arc::new(Living::new(&room(with.redis.is_some())));
         let store = Store::start(with.redis, living.clone(), runtime.handle())?;
-        let keys = Arc::new(Keys::new(runtime.handle().clone(), &roots)?);
+        let keys = Arc::new(Keys::new(runtime.handle().clone(), roots.clone()));
         let resolver = ResolverSettings { servers: with.resolvers.to_vec() };
         let upstreams = Arc::new(Upstreams::new(runtime.handle().clone(), roots, with.unable, &resolver));
         let planned = Arc::new(OnceLock::<Arc<ArcSwap<Planned>>>::new());

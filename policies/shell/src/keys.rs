@@ -27,7 +27,7 @@ const BYTES_MAX: usize = 1024 * 1024;
 /// The fetchers of all issuers.
 pub struct Keys {
     house: Handle,
-    client: Arc<ClientConfig>,
+    roots: Arc<Roots>,
     fetchers: Mutex<HashMap<String, Fetcher>>,
     /// Fetches that brought keys, and those that did not.
     pub fetched: Arc<Counts>,
@@ -62,12 +62,8 @@ impl Drop for Fetcher {
 
 impl Keys {
     /// No issuers yet. Fetching runs on `house`.
-    pub fn new(house: Handle, roots: &Roots) -> Result<Self, rustls::Error> {
-        let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots.store.clone())
-            .with_no_client_auth();
-        Ok(Self { house, client: Arc::new(client), fetchers: Mutex::default(), fetched: Arc::default() })
+    pub fn new(house: Handle, roots: Arc<Roots>) -> Self {
+        Self { house, roots, fetchers: Mutex::default(), fetched: Arc::default() }
     }
 
     /// Fetches for the issuers of this plan and no others.
@@ -117,7 +113,7 @@ impl Keys {
             name: name.to_owned(),
             url: url.to_owned(),
             keyring: keyring.clone(),
-            client: self.client.clone(),
+            roots: self.roots.clone(),
             bell: bell.clone(),
             counts: self.fetched.clone(),
         };
@@ -130,7 +126,7 @@ struct Work {
     name: String,
     url: String,
     keyring: Arc<Keyring>,
-    client: Arc<ClientConfig>,
+    roots: Arc<Roots>,
     bell: Arc<Bell>,
     counts: Arc<Counts>,
 }
@@ -176,6 +172,14 @@ impl Work {
         }
     }
 
+    fn client(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+        let client = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(self.roots.store())
+            .with_no_client_auth();
+        Ok(Arc::new(client))
+    }
+
     async fn fetch(&self) -> Result<Fetched, FetchFailed> {
         let unreachable = |why: String| FetchFailed::Transport(why.chars().take(200).collect());
         let uri: Uri = self.url.parse().map_err(|_| unreachable("its address is no URL".into()))?;
@@ -194,9 +198,11 @@ impl Work {
         let Some(address) = address else { return Err(unreachable("its name has no address".into())) };
         let name = ServerName::try_from(bare.clone()).map_err(|error| unreachable(error.to_string()))?;
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let tls = secure.then(|| Ok((self.client()?, name))).transpose();
+        let tls = tls.map_err(|error: rustls::Error| unreachable(error.to_string()))?;
         let calling = Calling {
             address,
-            tls: secure.then(|| (self.client.clone(), name)),
+            tls,
             http2: false,
             host: authority.as_str(),
             path,

@@ -2,7 +2,7 @@
 //! prepared; what cannot be read refuses the plan, and is never replaced by the system's trust.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use policies::document::target::Protocol;
 use policies::plan::{Target, Whereabouts};
@@ -19,8 +19,7 @@ use crate::mesh::{self, Identity, Vouching};
 pub struct Roots {
     /// Who we are in the mesh, for targets that are known by their SPIFFE id.
     pub identity: Option<Arc<Identity>>,
-    /// For our own calls: probes, key servers.
-    pub store: Arc<RootCertStore>,
+    store: OnceLock<Arc<RootCertStore>>,
     ca: Option<Arc<[CertificateDer<'static>]>>,
     print: u64,
 }
@@ -59,14 +58,10 @@ pub enum MaterialError {
 impl Roots {
     /// The system's authorities, or those of a file.
     pub fn load(file: Option<&Path>) -> Result<Self, MaterialError> {
-        let mut store = RootCertStore::empty();
         let Some(file) = file else {
-            for certificate in rustls_native_certs::load_native_certs().certs {
-                // The system's set has old ones that nobody can read; one good one is enough to begin with.
-                let _ = store.add(certificate);
-            }
-            return Ok(Self { identity: None, store: Arc::new(store), ca: None, print: 0 });
+            return Ok(Self { identity: None, store: OnceLock::new(), ca: None, print: 0 });
         };
+        let mut store = RootCertStore::empty();
         let path = file.display().to_string();
         let certificates = certificates(&path)?;
         for certificate in &certificates {
@@ -74,10 +69,24 @@ impl Roots {
         }
         Ok(Self {
             identity: None,
-            store: Arc::new(store),
+            store: Arc::new(store).into(),
             ca: Some(readable(&path, certificates.clone())?),
             print: print(&certificates),
         })
+    }
+
+    /// For our own calls, and for targets that name no authorities. The system's are read when somebody first asks: they
+    /// are a megabyte, and most proxies never need them.
+    pub fn store(&self) -> Arc<RootCertStore> {
+        let read = || {
+            let mut store = RootCertStore::empty();
+            for certificate in rustls_native_certs::load_native_certs().certs {
+                // The system's set has old ones that nobody can read; one good one is enough to begin with.
+                let _ = store.add(certificate);
+            }
+            Arc::new(store)
+        };
+        self.store.get_or_init(read).clone()
     }
 }
 
@@ -105,7 +114,9 @@ pub(super) fn material(target: &Target, roots: &Roots) -> Result<Option<Material
     let provider = Arc::new(ring::default_provider());
     let mut prints = vec![roots.print];
     let (ca, store) = match &written.ca {
-        None => (roots.ca.clone(), roots.store.clone()),
+        // A SPIFFE id is vouched for by our own authorities.
+        None if written.spiffe.is_some() => (None, Arc::new(RootCertStore::empty())),
+        None => (roots.ca.clone(), roots.store()),
         Some(path) => {
             let certificates = certificates(path)?;
             let mut store = RootCertStore::empty();
