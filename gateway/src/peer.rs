@@ -42,10 +42,10 @@ pub fn peer(attempt: &Attempt) -> Option<HttpPeer> {
 }
 
 fn of(endpoints: &Endpoints, index: usize) -> Option<HttpPeer> {
-    let (shape, address) = (&endpoints.shape, endpoints.address(index)?);
+    let (shape, at) = (&endpoints.shape, endpoints.peer(index)?);
     let tls = shape.material.as_ref();
-    let sni = tls.map(|material| material.name_for(endpoints.host(index)).to_owned()).unwrap_or_default();
-    let mut peer = HttpPeer::new(address, tls.is_some(), sni);
+    let sni = tls.map(|material| material.name_for(&at.host).to_owned()).unwrap_or_default();
+    let mut peer = HttpPeer::new(at.address, tls.is_some(), sni);
     let options = &mut peer.options;
     options.alpn = match shape.protocol {
         Protocol::Http2 | Protocol::H2c => ALPN::H2,

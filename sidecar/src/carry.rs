@@ -44,6 +44,8 @@ pub struct Arrived {
     pub host: Option<HeaderValue>,
     /// On HTTP/1: how far the answer has come.
     pub progress: Option<Arc<Progress>>,
+    /// What becomes of the connection after it.
+    pub then: Connection,
 }
 
 /// Carries requests of one door.
@@ -72,8 +74,9 @@ impl Service<Arrived> for Carrier {
         Box::pin(async move {
             let watch = Arc::<Watch>::default();
             let progress = arrived.progress.clone();
+            let then = arrived.then;
             match watch.clone().guard(carrier.carry(arrived, watch.clone())).await {
-                Ok(carried) => carried,
+                Ok(carried) => carried.map(|answer| closing(answer, then)),
                 // Its time was over before an answer began.
                 Err(_) => watch.last_words().map(|reply| written(reply, progress)).ok_or(BrokenOff),
             }
@@ -103,7 +106,7 @@ enum Upgraded {
 impl Carrier {
     /// Carries one request.
     async fn carry(self, arrived: Arrived, watch: Arc<Watch>) -> Carried {
-        let Arrived { request, target, facts, host, progress } = arrived;
+        let Arrived { request, target, facts, host, progress, then: _ } = arrived;
         let mut exchange = Box::new(Exchange::begin(self.core.clone(), watch.clone()));
         let (mut parts, body) = request.into_parts();
         if let Some(host) = host {

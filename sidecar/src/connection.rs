@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -14,13 +14,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use policies::guard::raw;
 use policies::verdict::{Denial, Fault};
 use policies::why::Silent;
-use shell::exchange::refuse;
+use shell::exchange::{Connection, refuse};
 use shell::listen::{Conn, Facts, Fence, Head, Limits, Phase};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tower::Service;
 
-use crate::body::{Answer, BrokenOff};
 use crate::carry::{Arrived, Carrier};
 use crate::lent::{Lent, Progress};
 
@@ -121,10 +120,7 @@ impl Talk {
         let progress = Arc::<Progress>::default();
         let talk = self.clone();
         let told = progress.clone();
-        let service = service_fn(move |request| {
-            let (talk, target, progress) = (talk.clone(), target.clone(), told.clone());
-            Box::pin(async move { talk.carry(request, target, Some(progress)).await })
-        });
+        let service = service_fn(move |request| talk.carry(request, target.clone(), Some(told.clone())));
         let mut server = http1::Builder::new();
         if fields_max > FIELDS_USUAL {
             server.max_headers(fields_max);
@@ -174,7 +170,7 @@ impl Talk {
             let talk = talk.clone();
             let target = request.uri().path_and_query().map_or("*", |target| target.as_str());
             let target = Bytes::copy_from_slice(target.as_bytes());
-            async move { talk.carry(request, target, None).await }
+            talk.carry(request, target, None)
         });
         let hyper = server.serve_connection(TokioIo::new(conn), service);
         tokio::pin!(hyper);
@@ -194,19 +190,15 @@ impl Talk {
         let _ = hyper.await;
     }
 
-    async fn carry(
+    fn carry(
         &self,
         request: Request<Incoming>,
         target: Bytes,
         progress: Option<Arc<Progress>>,
-    ) -> Result<Response<Answer>, BrokenOff> {
-        let http1 = progress.is_some();
-        let arrived =
-            Arrived { request, target, facts: self.facts.clone(), host: self.host.clone(), progress };
-        let mut answer = self.serving.carrier.clone().call(arrived).await?;
-        if http1 && self.is_last() {
-            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        Ok(answer)
+    ) -> <Carrier as Service<Arrived>>::Future {
+        let (facts, host) = (self.facts.clone(), self.host.clone());
+        // HTTP/2 says so for all of its streams at once.
+        let then = if progress.is_some() && self.is_last() { Connection::Close } else { Connection::Keep };
+        self.serving.carrier.clone().call(Arrived { request, target, facts, host, progress, then })
     }
 }

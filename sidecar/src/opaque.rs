@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use policies::document::target::Protocol;
 use policies::plan::Target;
 use shell::exchange::{Core, Line};
 use shell::listen::{Conn, Fence};
@@ -64,7 +65,8 @@ impl Opaque {
 
     /// Carries a connection to where it was going.
     pub async fn pass(&self, conn: Conn, destination: SocketAddr) {
-        match self.connector.clone().call(Place::undeclared(destination, CONNECT_WITHIN)).await {
+        match self.connector.clone().call(Place::undeclared(destination, Protocol::Tcp, CONNECT_WITHIN)).await
+        {
             Ok(stream) => self.carry(conn, stream, UNDECLARED).await,
             Err(_) => self.counts.connection(UNDECLARED, Went::Unreachable),
         }

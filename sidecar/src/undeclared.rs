@@ -10,7 +10,6 @@ use policies::document::target::Protocol;
 use policies::headers::hop::{self, Framing, Next, Onward};
 use policies::verdict::{Denial, Fault};
 use shell::exchange::{Breakage, Then};
-use shell::upstream::Shape;
 
 use crate::body::{Answer, Outgoing, Upload};
 use crate::carry::{Way, passing};
@@ -46,8 +45,7 @@ pub(crate) async fn pass(
         let then = way.exchange.broke(Breakage::Target(unreachable(Fault::ConnectFailed)));
         return Err((way, then));
     };
-    let place =
-        Place { shape: Some(Arc::new(Shape::bare(protocol))), ..Place::undeclared(address, CONNECT_WITHIN) };
+    let place = Place::undeclared(address, protocol, CONNECT_WITHIN);
     let sent = match client.to(place).await {
         Ok(ready) => ready.send(request).await,
         Err(fault) => Err(unreachable(fault)),

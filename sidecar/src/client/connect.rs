@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use policies::document::target::Protocol;
 use policies::verdict::Fault;
-use shell::upstream::{Endpoints, Shape};
+use shell::upstream::{Endpoints, Peer, Shape};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -28,12 +29,10 @@ const UNANSWERED_MAX: Duration = Duration::from_secs(30);
 /// Where to, and how.
 #[derive(Clone)]
 pub struct Place {
-    /// The address.
-    pub address: SocketAddr,
-    /// The host it was found under: the name its certificate is for, unless the target says another.
-    pub host: Arc<str>,
-    /// How connections to this target are made; nothing for bytes that go as they came.
-    pub shape: Option<Arc<Shape>>,
+    /// Where, and the host it was found under: the name its certificate is for, unless the target says another.
+    pub peer: Arc<Peer>,
+    /// How connections to it are made.
+    pub shape: Arc<Shape>,
     /// How long all of it may take.
     pub within: Duration,
 }
@@ -41,13 +40,14 @@ pub struct Place {
 impl Place {
     /// One endpoint of a target.
     pub fn of(endpoints: &Endpoints, index: usize, within: Duration) -> Option<Self> {
-        let (address, shape) = (endpoints.address(index)?, Some(endpoints.shape.clone()));
-        Some(Self { address, host: endpoints.host(index).into(), shape, within })
+        Some(Self { peer: endpoints.peer(index)?.clone(), shape: endpoints.shape.clone(), within })
     }
 
     /// An address nobody declared.
-    pub fn undeclared(address: SocketAddr, within: Duration) -> Self {
-        Self { address, host: "".into(), shape: None, within }
+    pub fn undeclared(address: SocketAddr, protocol: Protocol, within: Duration) -> Self {
+        let shape = Arc::new(Shape::bare(protocol));
+        let peer = Arc::new(Peer { address, host: String::new(), print: shape.print });
+        Self { peer, shape, within }
     }
 }
 
@@ -89,10 +89,10 @@ impl Service<Place> for Connector {
 
 async fn connect(place: &Place, loops: Arc<Loops>) -> Result<Stream, Fault> {
     let unreachable = |error: io::Error| {
-        log::debug!(target: "banyan", "cannot connect to {}: {error}", place.address);
+        log::debug!(target: "banyan", "cannot connect to {}: {error}", place.peer.address);
         Fault::ConnectFailed
     };
-    let stream = TcpStream::connect(place.address).await.map_err(unreachable)?;
+    let stream = TcpStream::connect(place.peer.address).await.map_err(unreachable)?;
     stream.set_nodelay(true).map_err(unreachable)?;
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE_AFTER)
@@ -102,14 +102,14 @@ async fn connect(place: &Place, loops: Arc<Loops>) -> Result<Stream, Fault> {
     socket.set_tcp_keepalive(&keepalive).map_err(unreachable)?;
     socket.set_tcp_user_timeout(Some(UNANSWERED_MAX)).map_err(unreachable)?;
     let own = stream.local_addr().ok().map(|near| loops.own(near));
-    let Some(material) = place.shape.as_ref().and_then(|shape| shape.material.as_ref()) else {
+    let Some(material) = &place.shape.material else {
         return Ok(Stream { kind: Kind::Plain(stream), _own: own });
     };
-    let name = material.server_name(&place.host).ok_or(Fault::TlsFailed)?;
+    let name = material.server_name(&place.peer.host).ok_or(Fault::TlsFailed)?;
     match TlsConnector::from(material.client.clone()).connect(name, stream).await {
         Ok(stream) => Ok(Stream { kind: Kind::Tls(Box::new(stream)), _own: own }),
         Err(error) => {
-            log::warn!(target: "banyan", "TLS with {} ({}): {error}", place.address, place.host);
+            log::warn!(target: "banyan", "TLS with {} ({}): {error}", place.peer.address, place.peer.host);
             Err(Fault::TlsFailed)
         }
     }

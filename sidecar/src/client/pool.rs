@@ -1,7 +1,6 @@
 //! Connections that are open to endpoints. HTTP/1 ones rest here between requests; an HTTP/2 one is shared.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,6 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use policies::document::target::Protocol;
 use policies::resilience::repeat::Sent;
-use policies::state::print;
 use policies::verdict::Fault;
 use shell::upstream::Shape;
 use tower::Service;
@@ -29,11 +27,7 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// Connections to one endpoint that are made alike.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-struct Key {
-    address: SocketAddr,
-    made: u64,
-}
+type Key = u64;
 
 type Shared = Arc<tokio::sync::Mutex<Option<(http2::SendRequest<Outgoing>, Instant)>>>;
 
@@ -82,9 +76,7 @@ impl Client {
 
     /// A connection to this place that can take a request.
     pub async fn to(self: &Arc<Self>, place: Place) -> Result<Ready, Fault> {
-        let Some(shape) = place.shape.clone() else { return Err(Fault::Internal) };
-        let named = shape.material.is_some().then_some(&place.host);
-        let key = Key { address: place.address, made: print(&(shape.print, named)) };
+        let (key, shape) = (place.peer.print, place.shape.clone());
         match shape.protocol {
             Protocol::Http2 | Protocol::H2c => self.stream(key, place, shape).await,
             Protocol::Http1 | Protocol::Tcp => match self.rested(key) {

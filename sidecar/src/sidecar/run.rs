@@ -66,5 +66,5 @@ async fn has_ended(app: Option<SocketAddr>) {
 fn app(sidecar: &Sidecar) -> Option<SocketAddr> {
     let planned = sidecar.house.planned.load();
     let app = planned.plan.app.as_ref()?;
-    planned.upstream(app)?.endpoints().address(0)
+    planned.upstream(app)?.endpoints().peer(0).map(|peer| peer.address)
 }

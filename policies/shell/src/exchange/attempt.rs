@@ -58,10 +58,9 @@ pub(super) struct Current {
     pub began: Tick,
     pub context: Context,
     pub target: Arc<Target>,
-    pub endpoint: String,
     pub upstream: Arc<Upstream>,
-    endpoints: Arc<Endpoints>,
-    index: usize,
+    pub endpoints: Arc<Endpoints>,
+    pub index: usize,
     flight: Flight,
     pass: Option<(Pass, Arc<Breaker>)>,
     _place: Option<Place>,
@@ -122,15 +121,12 @@ impl Exchange {
         let Some(flight) = set.depart(index, now) else { return Err(Ending::Failed(Fault::NoEndpoint)) };
         let per_try = permit.route().retry.as_ref().and_then(|retry| retry.settings.per_try);
         let patience = target.timeouts.patience(deadline, per_try, asked.expects, now);
-        let endpoint =
-            set.endpoints().get(index).map(|endpoint| endpoint.listed.name.clone()).unwrap_or_default();
         self.calls.made += 1;
         self.calls.tried.push(index);
         self.calls.current = Some(Current {
             began: now,
             context: asked.trace.context.child(roll()),
             target: target.clone(),
-            endpoint,
             upstream: upstream.clone(),
             endpoints: endpoints.clone(),
             index,

@@ -18,13 +18,14 @@ use smallvec::SmallVec;
 use super::attempt::{Current, Stage};
 use super::{Exchange, Planned};
 use crate::telemetry::Worker;
+use crate::upstream::Endpoints;
 
 /// What is known of a request so far, for those who count and write.
 #[derive(Default)]
 pub(super) struct Told {
     pub route: Option<Arc<Route>>,
     pub target: Option<Arc<Target>>,
-    pub endpoint: String,
+    pub endpoint: Option<(Arc<Endpoints>, usize)>,
     pub status: Option<StatusCode>,
     pub because: Option<Because>,
     pub observed: SmallVec<[Observed; 2]>,
@@ -94,7 +95,7 @@ impl Told {
         telemetry: &Worker,
     ) {
         self.target = Some(current.target.clone());
-        self.endpoint.clone_from(&current.endpoint);
+        self.endpoint = Some((current.endpoints.clone(), current.index));
         let how = match outcome {
             Outcome::Busy => "busy",
             Outcome::Failure => "failure",
@@ -150,7 +151,7 @@ impl Exchange {
             secure: self.facts.as_ref().map_or(Secure::Plain, |facts| facts.peer.secure),
             route: named(told.route.as_ref().map(|route| &*route.name)),
             target: named(told.target.as_ref().map(|target| target.name.as_str())),
-            endpoint: named(Some(&told.endpoint)),
+            endpoint: named(told.endpoint.as_ref().map(|(endpoints, index)| endpoints.name(*index))),
             status: told.status.map(|status| status.as_u16()),
             slug: told.because.map(Because::slug),
             observed: told.observed.iter().map(|observed| observed.because.slug()).collect(),

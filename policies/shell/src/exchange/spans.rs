@@ -26,7 +26,7 @@ impl Exchange {
         let Some(asked) = self.asked.as_ref().filter(|_| self.is_recorded()) else { return };
         let mut attributes: Vec<(&'static str, Value)> = vec![
             ("http.request.method", asked.method.as_str().to_owned().into()),
-            ("server.address", current.endpoint.clone().into()),
+            ("server.address", current.endpoints.name(current.index).to_owned().into()),
             ("banyan.target", current.target.name.clone().into()),
         ];
         if self.calls.made > 1 {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use policies::balance::{Listed, Set};
+use policies::state::print;
 use policies::time::Tick;
 
 use super::Shape;
@@ -14,7 +15,18 @@ pub struct Endpoints {
     pub set: Set,
     /// How connections to all of them are made.
     pub shape: Arc<Shape>,
-    hosts: Vec<String>,
+    peers: Vec<Arc<Peer>>,
+}
+
+/// The other end of a connection to one endpoint.
+#[derive(Debug)]
+pub struct Peer {
+    /// Where it is.
+    pub address: SocketAddr,
+    /// The host name it was found under.
+    pub host: String,
+    /// Equal for connections that may carry each other's requests.
+    pub print: u64,
 }
 
 impl Endpoints {
@@ -35,22 +47,27 @@ impl Endpoints {
             }
             _ => Set::new(shape.balance, listed),
         };
-        Self { set, shape: shape.clone(), hosts: found.iter().map(|(_, host)| host.clone()).collect() }
+        let peer = |(address, host): &(SocketAddr, String)| {
+            // A certificate is for a name; in plain text nobody asks for one.
+            let named = shape.material.is_some().then_some(host);
+            let print = print(&(shape.print, address, named));
+            Arc::new(Peer { address: *address, host: host.clone(), print })
+        };
+        Self { set, shape: shape.clone(), peers: found.iter().map(peer).collect() }
     }
 
-    /// Where an endpoint is.
-    pub fn address(&self, index: usize) -> Option<SocketAddr> {
-        self.set.endpoints().get(index).map(|endpoint| endpoint.listed.address)
+    /// Who is at the other end.
+    pub fn peer(&self, index: usize) -> Option<&Arc<Peer>> {
+        self.peers.get(index)
     }
 
-    /// The host name an endpoint was found under.
-    pub fn host(&self, index: usize) -> &str {
-        self.hosts.get(index).map_or("", String::as_str)
+    /// An endpoint's name in logs and spans.
+    pub fn name(&self, index: usize) -> &str {
+        self.set.endpoints().get(index).map_or("", |endpoint| endpoint.listed.name.as_str())
     }
 
     /// Addresses and names, as they were found.
     pub(super) fn found(&self) -> Vec<(SocketAddr, String)> {
-        let endpoints = self.set.endpoints().iter().zip(&self.hosts);
-        endpoints.map(|(endpoint, host)| (endpoint.listed.address, host.clone())).collect()
+        self.peers.iter().map(|peer| (peer.address, peer.host.clone())).collect()
     }
 }

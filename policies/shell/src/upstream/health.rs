@@ -75,8 +75,9 @@ async fn ask(upstream: &Upstream, health: &Health, index: usize) -> (usize, Resu
         return (index, outcome);
     };
     let material = upstream.shape.material.as_ref();
-    let tls = material
-        .and_then(|material| Some((material.client.clone(), material.server_name(endpoints.host(index))?)));
+    let tls = material.and_then(|material| {
+        Some((material.client.clone(), material.server_name(&endpoints.peer(index)?.host)?))
+    });
     let http2 = matches!(upstream.shape.protocol, Protocol::Http2 | Protocol::H2c);
     let calling = Calling {
         address,

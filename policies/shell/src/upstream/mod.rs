@@ -27,7 +27,7 @@ use tokio::task::AbortHandle;
 
 pub use call::{CallFailed, Calling, call};
 pub use dns::ResolverSettings;
-pub use endpoints::Endpoints;
+pub use endpoints::{Endpoints, Peer};
 pub use tls::{Material, MaterialError, Roots};
 
 /// All targets of the process.
