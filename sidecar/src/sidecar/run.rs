@@ -14,6 +14,7 @@ use crate::settings::Settings;
 
 /// How often the app is asked whether it still takes connections.
 const ASK_EVERY: Duration = Duration::from_millis(100);
+const ASK_WITHIN: Duration = Duration::from_secs(1);
 
 /// Runs a sidecar until it is told to end. Told before it serves, or told twice, it ends at once.
 pub fn run(settings: &Settings) -> Result<(), StartError> {
@@ -55,10 +56,10 @@ pub fn run(settings: &Settings) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Waits until nobody takes connections there.
+/// Waits until connections are refused there. An app that is slow to take one is still an app.
 async fn has_ended(app: Option<SocketAddr>) {
     let Some(app) = app else { return };
-    while let Ok(Ok(_)) = tokio::time::timeout(ASK_EVERY, TcpStream::connect(app)).await {
+    while !matches!(tokio::time::timeout(ASK_WITHIN, TcpStream::connect(app)).await, Ok(Err(_))) {
         tokio::time::sleep(ASK_EVERY).await;
     }
 }
