@@ -23,8 +23,6 @@ const BOUNDS: [u64; 13] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000,
     30_000_000,
 ];
-/// The key of what found no place.
-const OTHERS: u64 = u64::MAX;
 const OUTCOMES: [&str; 4] = ["success", "failure", "busy", "neutral"];
 
 /// Whatever others can be asked for when somebody looks.
@@ -82,6 +80,8 @@ impl RouteCells {
 #[repr(align(128))]
 struct Cell {
     kinds: Slots<KINDS>,
+    /// What found no place among the kinds, by the first digit of its status: a 503 must not hide behind many 404s.
+    classes: [AtomicU64; 6],
     slugs: Slots<SLUGS>,
     observed: Slots<SLUGS>,
     buckets: [AtomicU64; BOUNDS.len() + 1],
@@ -89,6 +89,9 @@ struct Cell {
     retries: AtomicU64,
     attempts: [AtomicU64; OUTCOMES.len()],
 }
+
+/// The key of what found no place.
+const OTHERS: u64 = u64::MAX;
 
 /// A few counters by key; keys are taken as they come. The last place is for all that find none.
 struct Slots<const N: usize>([(AtomicU64, AtomicU64); N]);
@@ -104,21 +107,30 @@ fn add(counter: &AtomicU64, n: u64) {
 }
 
 impl<const N: usize> Slots<N> {
-    /// Keys are not zero.
-    fn count(&self, key: u64) {
-        let Some(((rest, others), places)) = self.0.split_last() else { return };
-        for (taken, count) in places {
+    /// Keys are not zero. `false`: there was no place for this one.
+    fn has_counted(&self, key: u64) -> bool {
+        for (taken, count) in self.0.iter().take(N - 1) {
             match taken.load(Ordering::Relaxed) {
                 0 => {
                     taken.store(key, Ordering::Relaxed);
-                    return add(count, 1);
+                    add(count, 1);
+                    return true;
                 }
-                other if other == key => return add(count, 1),
+                other if other == key => {
+                    add(count, 1);
+                    return true;
+                }
                 _ => {}
             }
         }
-        rest.store(OTHERS, Ordering::Relaxed);
-        add(others, 1);
+        false
+    }
+
+    fn count_other(&self) {
+        if let Some((taken, count)) = self.0.last() {
+            taken.store(OTHERS, Ordering::Relaxed);
+            add(count, 1);
+        }
     }
 
     fn each(&self) -> impl Iterator<Item = (u64, u64)> {
@@ -174,12 +186,15 @@ impl Metrics {
 
     pub(super) fn count(&self, worker: usize, cells: &RouteCells, record: &Record) {
         let Some(cell) = cells.of(worker) else { return };
-        cell.kinds.count(kind_key(record));
-        if let Some(slug) = record.slug {
-            cell.slugs.count(slug_key(slug));
+        if !cell.kinds.has_counted(kind_key(record)) {
+            let class = usize::from(record.status.unwrap_or(0) / 100).min(cell.classes.len() - 1);
+            cell.classes.get(class).iter().for_each(|count| add(count, 1));
         }
-        for slug in &record.observed {
-            cell.observed.count(slug_key(slug));
+        let slugs = record.slug.iter().map(|slug| (&cell.slugs, slug));
+        for (slots, slug) in slugs.chain(record.observed.iter().map(|slug| (&cell.observed, slug))) {
+            if !slots.has_counted(slug_key(slug)) {
+                slots.count_other();
+            }
         }
         let micros = u64::try_from(record.took.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS.iter().position(|bound| micros <= *bound).unwrap_or(BOUNDS.len());
@@ -233,9 +248,16 @@ fn pair(families: &mut Families, way: Way, route: &str, target: &str, cells: &Ro
     for cell in cells.made() {
         for (key, count) in cell.kinds.each().filter(|(_, count)| *count > 0) {
             let method = usize::try_from(key >> 16).ok().and_then(|at| METHODS.get(at.saturating_sub(1)));
-            let status = if key == OTHERS { "other".to_owned() } else { (key & 0xffff).to_string() };
+            let status = (key & 0xffff).to_string();
             let labels = [way.as_str(), route, target, method.copied().unwrap_or("other"), &status];
             families.add(&observe::REQUESTS, &labels, count as f64);
+        }
+        for (class, count) in cell.classes.iter().enumerate() {
+            let count = count.load(Ordering::Relaxed);
+            if count > 0 {
+                let labels = [way.as_str(), route, target, "other", &format!("{class}xx")];
+                families.add(&observe::REQUESTS, &labels, count as f64);
+            }
         }
         for (slots, metric) in [(&cell.slugs, &observe::DENIALS), (&cell.observed, &observe::OBSERVED)] {
             for (key, count) in slots.each().filter(|(_, count)| *count > 0) {
@@ -491,6 +513,8 @@ mod tests {
         let of_requests = series.iter().filter(|line| line.starts_with("banyan_requests_total{"));
         let counts: Vec<usize> =
             of_requests.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
-        assert_eq!((counts.len(), counts.iter().sum()), (KINDS, 400 * METHODS.len()), "{series:#?}");
+        assert_eq!((counts.len(), counts.iter().sum()), (KINDS - 1 + 4, 400 * METHODS.len()), "{series:#?}");
+        let failures = |line: &String| line.contains("method=\"other\",status=\"5xx\"");
+        assert!(series.iter().any(failures), "a failure hides behind nothing: {series:#?}");
     }
 }
