@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 
 use pingora::server::configuration::ServerConf;
 use policies::plan::{Action, Plan};
-use shell::house::{Furnishing, House, HouseError, LookIn};
+use shell::house::{ByHand, Furnishing, House, HouseError};
 use shell::listen::{
     Accepting, BindError, Certificates, CertsError, Counters, Intercepts, Limits, ListenAt, Permits, Phase,
     Shows, Sockets, Speaks, take_over,
@@ -76,23 +76,19 @@ impl Gateway {
         let places = places(settings)?;
         let workers = settings.workers.or_else(cores).unwrap_or(1).max(1);
         let certificates = settings.certs.as_deref().map(Certificates::load).transpose()?.map(Arc::new);
-        let house = House::furnish(Furnishing {
-            name: "banyan-gateway",
-            policies: &settings.policies,
-            state: settings.state.as_deref(),
-            redis: settings.redis.as_deref(),
-            otlp: settings.otlp.as_deref(),
-            access_log: &settings.access_log,
-            resolvers: &settings.resolvers,
-            ca_file: settings.ca_file.as_deref(),
-            workers,
-            identity: None,
-            unable: UNABLE,
-            prepare: Box::new(|plan| {
-                let plan = plan.clone();
-                Ok(Box::new(move || warn_of_undone(&plan)))
-            }),
-        })?;
+        let house = House::furnish(
+            &settings.house,
+            Furnishing {
+                name: "banyan-gateway",
+                workers,
+                identity: None,
+                unable: UNABLE,
+                prepare: Box::new(|plan| {
+                    let plan = plan.clone();
+                    Ok(Box::new(move || warn_of_undone(&plan)))
+                }),
+            },
+        )?;
         let watcher = watcher(settings, &house.plans, certificates.clone())?;
         let shared = Arc::new(Shared {
             plans: house.planned.clone(),
@@ -155,16 +151,9 @@ impl Gateway {
         let exit =
             Arc::new(Exit { phases, told: watch::channel(Phase::Serving).0, sockets: Mutex::new(copies) });
         let (open, drain) = (exit.clone(), exit.clone());
-        let admin = house.let_look_in(
-            &sight,
-            LookIn {
-                at: settings.admin,
-                token_file: settings.admin_token_file.as_ref(),
-                hosts: &settings.admin_hosts,
-                is_ready: Arc::new(move || open.is_open()),
-                drain: Arc::new(move || drain.drain()),
-            },
-        )?;
+        let exits =
+            ByHand { is_ready: Arc::new(move || open.is_open()), drain: Arc::new(move || drain.drain()) };
+        let admin = house.let_look_in(&settings.house, &sight, exits)?;
         if let Some(waits) = waits {
             waits.ready()?;
         }
@@ -227,7 +216,7 @@ fn places(settings: &Settings) -> Result<Vec<(ListenAt, Speaks)>, StartError> {
 }
 
 fn conf(settings: &Settings) -> ServerConf {
-    let ca_file = settings.ca_file.as_ref().map(|path| path.display().to_string());
+    let ca_file = settings.house.ca_file.as_ref().map(|path| path.display().to_string());
     ServerConf {
         max_retries: TRIES_MAX,
         ca_file,
@@ -242,7 +231,8 @@ fn watcher(
     certificates: Option<Arc<Certificates>>,
 ) -> std::io::Result<Watcher> {
     let plans = plans.clone();
-    let paths: Vec<_> = std::iter::once(settings.policies.clone()).chain(settings.certs.clone()).collect();
+    let paths: Vec<_> =
+        std::iter::once(settings.house.policies.clone()).chain(settings.certs.clone()).collect();
     Watcher::start(&paths, move || {
         plans.refresh();
         match certificates.as_ref().map(|certificates| certificates.reload()) {

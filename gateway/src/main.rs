@@ -1,12 +1,11 @@
 //! `banyan-gateway`: runs a gateway, and answers what an operator asks about a document.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use gateway::gateway::run;
 use gateway::settings::Settings;
-use shell::commands::{Question, answer};
+use shell::commands::{Question, answer, finish};
 
 /// What is allocated per request is freed on the same thread: this allocator makes that cheap.
 #[global_allocator]
@@ -28,24 +27,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let told = match Arguments::parse().command {
-        Command::Run(settings) => {
-            let ended = run(&settings).map(|()| String::new()).map_err(|error| error.to_string());
-            // The last lines say why it ends.
-            log::logger().flush();
-            ended
-        }
+    finish(match Arguments::parse().command {
+        Command::Run(settings) => run(&settings).map(|()| String::new()).map_err(|error| error.to_string()),
         Command::Ask(question) => answer(&question),
-    };
-    match told {
-        // A reader that went away (`| head`) is no failure of ours.
-        Ok(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(problem) => {
-            let _ = writeln!(std::io::stderr(), "{problem}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }

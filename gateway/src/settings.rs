@@ -1,21 +1,20 @@
 //! Start-up settings: ports, paths, threads and caps. Flags, or the environment; never in the document.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
 use policies::units::{Bytes, Wait};
+use shell::house::HouseSettings;
 use shell::listen::ListenAt;
-use shell::telemetry::LogTo;
 
 /// How a gateway is started. Every flag is also an environment variable: `--drain-limit` is `BANYAN_DRAIN_LIMIT`.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// The policies: a file, or a directory that is read as one document.
-    #[arg(long, env = "BANYAN_POLICIES", value_name = "PATH")]
-    pub policies: PathBuf,
+    /// What every proxy of ours has.
+    #[command(flatten)]
+    pub house: HouseSettings,
     /// Where plain HTTP is spoken: an address, or `unix:/path`. May be given several times.
     #[arg(long, env = "BANYAN_LISTEN", value_delimiter = ',', value_name = "ADDRESS")]
     pub listen: Vec<ListenAt>,
@@ -31,15 +30,6 @@ pub struct Settings {
     /// Certificates: NAME.crt with NAME.key beside it, and NAME.client-ca.crt where clients must show one too.
     #[arg(long, env = "BANYAN_CERTS", value_name = "DIR")]
     pub certs: Option<PathBuf>,
-    /// Where the operator looks in. Keep it on loopback.
-    #[arg(long, env = "BANYAN_ADMIN", default_value = "127.0.0.1:9901", value_name = "ADDRESS")]
-    pub admin: SocketAddr,
-    /// A file with the token that changes need (`Authorization: Bearer`). Without it the admin pages are read-only.
-    #[arg(long, env = "BANYAN_ADMIN_TOKEN_FILE", value_name = "FILE")]
-    pub admin_token_file: Option<PathBuf>,
-    /// Names by which browsers may reach the admin pages, besides addresses and localhost.
-    #[arg(long, env = "BANYAN_ADMIN_HOSTS", value_delimiter = ',', value_name = "HOST")]
-    pub admin_hosts: Vec<String>,
     /// Threads that serve requests. Default: one per core.
     #[arg(long, env = "BANYAN_WORKERS", value_name = "N")]
     pub workers: Option<usize>,
@@ -70,40 +60,19 @@ pub struct Settings {
     /// How long readiness says no before listening ends, so that load balancers see it.
     #[arg(long, env = "BANYAN_DRAIN_NOTICE", default_value = "0s", value_name = "TIME")]
     pub drain_notice: Wait,
-    /// Where the last good documents are kept. Without it rollback ends with the process.
-    #[arg(long, env = "BANYAN_STATE", value_name = "DIR")]
-    pub state: Option<PathBuf>,
     /// A socket over which the next process takes the listening sockets, and from which this one takes them.
     #[arg(long, env = "BANYAN_TAKE_OVER", value_name = "SOCKET")]
     pub take_over: Option<PathBuf>,
-    /// The Redis that counts limits shared by several gateways: `redis://host:6379`.
-    #[arg(long, env = "BANYAN_REDIS", value_name = "URL")]
-    pub redis: Option<String>,
-    /// Where traces go, by OTLP over HTTP: `http://collector:4318`.
-    #[arg(long, env = "BANYAN_OTLP", value_name = "URL")]
-    pub otlp: Option<String>,
-    /// Where the access log goes: `stdout`, `off` or a file.
-    #[arg(long, env = "BANYAN_ACCESS_LOG", default_value = "stdout", value_name = "WHERE")]
-    pub access_log: LogTo,
-    /// DNS servers, instead of the system's: `10.0.0.2:53`.
-    #[arg(long, env = "BANYAN_RESOLVERS", value_delimiter = ',', value_name = "ADDRESS")]
-    pub resolvers: Vec<SocketAddr>,
-    /// Certificate authorities for https targets that name none, and for key servers. Default: the system's.
-    #[arg(long, env = "BANYAN_CA_FILE", value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
 }
 
 impl Settings {
     /// The defaults, for this document: what tests and the embedded use begin with.
     pub fn new(policies: impl Into<PathBuf>) -> Self {
         Self {
-            policies: policies.into(),
+            house: HouseSettings::new(policies),
             listen: Vec::new(),
             listen_tls: Vec::new(),
             certs: None,
-            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
-            admin_token_file: None,
-            admin_hosts: Vec::new(),
             workers: None,
             proxy_protocol_from: Vec::new(),
             connections_max: 10_000,
@@ -114,13 +83,7 @@ impl Settings {
             body_rate_min: Bytes(240),
             drain_limit: Wait(Duration::from_secs(30)),
             drain_notice: Wait(Duration::ZERO),
-            state: None,
             take_over: None,
-            redis: None,
-            otlp: None,
-            access_log: LogTo::Off,
-            resolvers: Vec::new(),
-            ca_file: None,
         }
     }
 }

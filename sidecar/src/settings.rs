@@ -1,20 +1,19 @@
 //! Start-up settings: ports, paths, threads and caps. Flags, or the environment; never in the document.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use policies::units::{Bytes, Wait};
+use shell::house::HouseSettings;
 use shell::listen::ListenAt;
-use shell::telemetry::LogTo;
 
 /// How a sidecar is started. Every flag is also an environment variable: `--drain-limit` is `BANYAN_DRAIN_LIMIT`.
 #[derive(Args, Clone, Debug)]
 pub struct Settings {
-    /// The policies: a file, or a directory that is read as one document.
-    #[arg(long, env = "BANYAN_POLICIES", value_name = "PATH")]
-    pub policies: PathBuf,
+    /// What every proxy of ours has.
+    #[command(flatten)]
+    pub house: HouseSettings,
     /// Where the mesh reaches the app. May be given several times.
     #[arg(long, env = "BANYAN_INBOUND", value_delimiter = ',', value_name = "ADDRESS")]
     pub inbound: Vec<ListenAt>,
@@ -37,15 +36,6 @@ pub struct Settings {
     /// The authorities that vouch for others; several at once while one takes over from another.
     #[arg(long, env = "BANYAN_AUTHORITIES", value_name = "FILE", requires = "certificate")]
     pub authorities: Option<PathBuf>,
-    /// Where the operator looks in. Keep it on loopback.
-    #[arg(long, env = "BANYAN_ADMIN", default_value = "127.0.0.1:9902", value_name = "ADDRESS")]
-    pub admin: SocketAddr,
-    /// A file with the token that changes need (`Authorization: Bearer`). Without it the admin pages are read-only.
-    #[arg(long, env = "BANYAN_ADMIN_TOKEN_FILE", value_name = "FILE")]
-    pub admin_token_file: Option<PathBuf>,
-    /// Names by which browsers may reach the admin pages, besides addresses and localhost.
-    #[arg(long, env = "BANYAN_ADMIN_HOSTS", value_delimiter = ',', value_name = "HOST")]
-    pub admin_hosts: Vec<String>,
     /// Threads that serve requests: by what the pod asks for, not by what the node has.
     #[arg(long, env = "BANYAN_THREADS", default_value_t = 1, value_name = "N")]
     pub threads: usize,
@@ -70,31 +60,13 @@ pub struct Settings {
     /// How long the app and requests in flight may take to end after SIGTERM.
     #[arg(long, env = "BANYAN_DRAIN_LIMIT", default_value = "30s", value_name = "TIME")]
     pub drain_limit: Wait,
-    /// Where the last good documents are kept. Without it rollback ends with the process.
-    #[arg(long, env = "BANYAN_STATE", value_name = "DIR")]
-    pub state: Option<PathBuf>,
-    /// The Redis that counts limits shared by several sidecars: `redis://host:6379`.
-    #[arg(long, env = "BANYAN_REDIS", value_name = "URL")]
-    pub redis: Option<String>,
-    /// Where traces go, by OTLP over HTTP: `http://collector:4318`.
-    #[arg(long, env = "BANYAN_OTLP", value_name = "URL")]
-    pub otlp: Option<String>,
-    /// Where the access log goes: `stdout`, `off` or a file.
-    #[arg(long, env = "BANYAN_ACCESS_LOG", default_value = "stdout", value_name = "WHERE")]
-    pub access_log: LogTo,
-    /// DNS servers, instead of the system's: `10.0.0.2:53`.
-    #[arg(long, env = "BANYAN_RESOLVERS", value_delimiter = ',', value_name = "ADDRESS")]
-    pub resolvers: Vec<SocketAddr>,
-    /// Certificate authorities for https targets that name none, and for key servers. Default: the system's.
-    #[arg(long, env = "BANYAN_CA_FILE", value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
 }
 
 impl Settings {
     /// The defaults, for this document: what tests and the embedded use begin with.
     pub fn new(policies: impl Into<PathBuf>) -> Self {
         Self {
-            policies: policies.into(),
+            house: HouseSettings::new(policies),
             inbound: Vec::new(),
             outbound: Vec::new(),
             transparent: false,
@@ -102,9 +74,6 @@ impl Settings {
             certificate: None,
             key: None,
             authorities: None,
-            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
-            admin_token_file: None,
-            admin_hosts: Vec::new(),
             threads: 1,
             connections_max: 10_000,
             handshake_within: Wait(Duration::from_secs(10)),
@@ -113,12 +82,6 @@ impl Settings {
             body_rate_min: Bytes(240),
             connection_age: Wait(Duration::from_secs(3600)),
             drain_limit: Wait(Duration::from_secs(30)),
-            state: None,
-            redis: None,
-            otlp: None,
-            access_log: LogTo::Off,
-            resolvers: Vec::new(),
-            ca_file: None,
         }
     }
 }

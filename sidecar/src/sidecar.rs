@@ -14,7 +14,7 @@ use policies::document::mesh::Mtls;
 use policies::headers::Recall;
 use policies::plan::{Action, Plan};
 use shell::exchange::LastGood;
-use shell::house::{Furnishing, House, HouseError, LookIn};
+use shell::house::{ByHand, Furnishing, House, HouseError};
 use shell::listen::{
     Accepting, BindError, Counters, Intercepts, Limits, ListenAt, Permits, Phase, Shows, Sockets, Speaks,
 };
@@ -99,31 +99,27 @@ impl Sidecar {
         let identity = identity(settings)?;
         let (listeners, opened) = Listeners::new(threads);
         let listeners = Arc::new(listeners);
-        let house = House::furnish(Furnishing {
-            name: "banyan-sidecar",
-            policies: &settings.policies,
-            state: settings.state.as_deref(),
-            redis: settings.redis.as_deref(),
-            otlp: settings.otlp.as_deref(),
-            access_log: &settings.access_log,
-            resolvers: &settings.resolvers,
-            ca_file: settings.ca_file.as_deref(),
-            workers: threads,
-            identity: identity.clone(),
-            unable: UNABLE,
-            prepare: {
-                let listeners = listeners.clone();
-                let proved = if identity.is_some() { Proved::Yes } else { Proved::No };
-                Box::new(move |plan| {
-                    let open = listeners.prepare(plan)?;
-                    let plan = plan.clone();
-                    Ok(Box::new(move || {
-                        warn_of_undone(&plan, proved);
-                        open();
-                    }))
-                })
+        let house = House::furnish(
+            &settings.house,
+            Furnishing {
+                name: "banyan-sidecar",
+                workers: threads,
+                identity: identity.clone(),
+                unable: UNABLE,
+                prepare: {
+                    let listeners = listeners.clone();
+                    let proved = if identity.is_some() { Proved::Yes } else { Proved::No };
+                    Box::new(move |plan| {
+                        let open = listeners.prepare(plan)?;
+                        let plan = plan.clone();
+                        Ok(Box::new(move || {
+                            warn_of_undone(&plan, proved);
+                            open();
+                        }))
+                    })
+                },
             },
-        })?;
+        )?;
         let watcher = watcher(settings, &house.plans, identity.clone())?;
         let places =
             |places: &[ListenAt], speaks| places.iter().map(|at| (at.clone(), speaks)).collect::<Vec<_>>();
@@ -201,16 +197,11 @@ impl Sidecar {
             listeners: listeners.clone(),
         });
         let (open, leave, look) = (exit.clone(), exit.clone(), house.planned.clone());
-        let admin = house.let_look_in(
-            &sight,
-            LookIn {
-                at: settings.admin,
-                token_file: settings.admin_token_file.as_ref(),
-                hosts: &settings.admin_hosts,
-                is_ready: Arc::new(move || !*open.leaving.borrow() && look.load().app_is_well()),
-                drain: Arc::new(move || leave.announce()),
-            },
-        )?;
+        let exits = ByHand {
+            is_ready: Arc::new(move || !*open.leaving.borrow() && look.load().app_is_well()),
+            drain: Arc::new(move || leave.announce()),
+        };
+        let admin = house.let_look_in(&settings.house, &sight, exits)?;
         Ok(Self {
             house,
             workers,
@@ -295,7 +286,7 @@ fn watcher(
     let plans = plans.clone();
     let own = [&settings.certificate, &settings.key, &settings.authorities];
     let paths: Vec<_> =
-        std::iter::once(&settings.policies).chain(own.into_iter().flatten()).cloned().collect();
+        std::iter::once(&settings.house.policies).chain(own.into_iter().flatten()).cloned().collect();
     Watcher::start(&paths, move || {
         plans.refresh();
         match identity.as_ref().map(|identity| identity.reload()) {

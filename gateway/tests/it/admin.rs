@@ -53,7 +53,7 @@ fn pages_show_what_happens() {
 fn changes_need_the_token_and_browsers_are_kept_out() {
     let folder = tempfile::tempdir().unwrap();
     let token = file(folder.path(), "token", "a long secret\n");
-    let world = world_with(DOCUMENT, |settings| settings.admin_token_file = Some(token));
+    let world = world_with(DOCUMENT, |settings| settings.house.admin_token_file = Some(token));
     world.rewrite(&DOCUMENT.replace("one", "two"));
     eventually("it is in force", || world.get("/").body == "two");
     let post = |fields: &str| {
@@ -82,7 +82,7 @@ fn without_a_token_nothing_can_be_changed() {
 
 #[test]
 fn a_full_disk_costs_lines_and_no_request() {
-    let world = world_with(DOCUMENT, |settings| settings.access_log = LogTo::File("/dev/full".into()));
+    let world = world_with(DOCUMENT, |settings| settings.house.access_log = LogTo::File("/dev/full".into()));
     for _ in 0..100 {
         assert_eq!(world.get("/").status, 200);
     }
@@ -96,7 +96,7 @@ fn a_request_is_one_line_of_the_log_and_the_log_can_be_moved_away() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
     let to = path.clone();
-    let world = world_with(DOCUMENT, |settings| settings.access_log = LogTo::File(to));
+    let world = world_with(DOCUMENT, |settings| settings.house.access_log = LogTo::File(to));
     world.send("GET /a?token=secret HTTP/1.1\r\nHost: shop.example\r\nAuthorization: Bearer secret\r\nCookie: secret=1\r\n\r\n");
     let text = || std::fs::read_to_string(&path).unwrap_or_default();
     eventually("the line is there", || text().ends_with("}\n"));
@@ -115,7 +115,7 @@ fn spans_reach_the_collector_and_a_dead_one_costs_nothing() {
         "version: 1\ntrace: {{ sample: 100% }}\ntargets: {{ web: {{ url: {} }} }}\nroutes: [{{ name: all, path: /**, to: web }}]\n",
         web.url()
     );
-    let world = world_with(&document, |settings| settings.otlp = Some(collector.url()));
+    let world = world_with(&document, |settings| settings.house.otlp = Some(collector.url()));
     assert_eq!(world.get("/echo").status, 200);
     eventually("the spans have arrived", || collector.hits() > 0);
     assert!(collector.last_head().starts_with("POST /v1/traces HTTP/1.1"), "{}", collector.last_head());
@@ -123,7 +123,7 @@ fn spans_reach_the_collector_and_a_dead_one_costs_nothing() {
         let gone = aside("gone");
         gone.url()
     };
-    let world = world_with(&document, |settings| settings.otlp = Some(dead));
+    let world = world_with(&document, |settings| settings.house.otlp = Some(dead));
     for _ in 0..20 {
         assert_eq!(world.get("/echo").status, 200);
     }
@@ -157,7 +157,7 @@ fn a_flood_is_answered_while_nobody_reads_the_log() {
     let (reader, writer) = std::io::pipe().unwrap();
     // The pipe is full after 64 KiB, and nobody reads it.
     let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
-    let world = world_with(DOCUMENT, |settings| settings.access_log = LogTo::File(path.into()));
+    let world = world_with(DOCUMENT, |settings| settings.house.access_log = LogTo::File(path.into()));
     let served = Arc::new(AtomicUsize::new(0));
     let mut client = world.connect();
     for _ in 0..6000 {
@@ -223,7 +223,7 @@ fn explaining_says_what_the_data_path_does() {
 fn a_page_is_read_by_reading_and_by_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let token = file(folder.path(), "token", "a long secret\n");
-    let world = world_with(DOCUMENT, |settings| settings.admin_token_file = Some(token));
+    let world = world_with(DOCUMENT, |settings| settings.house.admin_token_file = Some(token));
     let rows = [
         ("GET", "/live", "", 200),
         ("HEAD", "/live", "", 200),

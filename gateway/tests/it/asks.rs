@@ -51,7 +51,7 @@ fn the_way_back_is_a_command_and_it_needs_the_token() {
     let folder = tempfile::tempdir().unwrap();
     let token = file(folder.path(), "token", "a long secret\n");
     let guess = file(folder.path(), "guess", "a long guess\n").display().to_string();
-    let world = world_with(DOCUMENT, |settings| settings.admin_token_file = Some(token.clone()));
+    let world = world_with(DOCUMENT, |settings| settings.house.admin_token_file = Some(token.clone()));
     world.rewrite(&DOCUMENT.replace("one", "two"));
     eventually("it is in force", || world.get("/").body == "two");
     let back = |token: &str| {

@@ -86,7 +86,7 @@ fn spans_are_lost_and_counted_while_the_collector_is_gone_or_silent_and_nothing_
         "version: 1\ntrace: {{ sample: 100% }}\ntargets: {{ web: {{ url: {} }} }}\nroutes: [{{ name: all, path: /**, to: web }}]\n",
         web.url()
     );
-    let world = world_with(&document, |settings| settings.otlp = Some(collector.server.url()));
+    let world = world_with(&document, |settings| settings.house.otlp = Some(collector.server.url()));
     let lost = || world.metric("banyan_spans_dropped_total").unwrap() as usize;
     let load = load(&world, |_| "GET /echo HTTP/1.1\r\nHost: shop.example\r\n\r\n".to_owned());
     eventually("spans arrive", || !collector.spans().is_empty());
@@ -149,7 +149,7 @@ fn each_attempt_is_a_span_under_that_of_its_request_which_is_under_the_callers()
          routes: [{{ name: all, path: /**, to: web, retry: {{ attempts: 3 }} }}]\n",
         web.url()
     );
-    let world = world_with(&document, |settings| settings.otlp = Some(collector.server.url()));
+    let world = world_with(&document, |settings| settings.house.otlp = Some(collector.server.url()));
     let (trace, caller) = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331");
     let request =
         format!("GET /flaky/2 HTTP/1.1\r\nHost: shop.example\r\nTraceparent: 00-{trace}-{caller}-01\r\n\r\n");
@@ -199,7 +199,7 @@ fn each_limit_does_what_it_says_while_its_store_stands_still_dies_and_comes_back
         limited("local", "rate: 40/h, burst: 40"),
         limited("open", "rate: 40/h, burst: 40"),
     );
-    let world = world_with(&document, |settings| settings.redis = Some(redis.url()));
+    let world = world_with(&document, |settings| settings.house.redis = Some(redis.url()));
     let answers = || world.metric("banyan_limit_store_up") == Some(1.0);
     eventually("the store answers", answers);
     let load = load(&world, |n| {

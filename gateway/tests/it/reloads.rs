@@ -27,7 +27,7 @@ fn a_live_edit_is_in_force_a_bad_one_is_not_and_there_is_a_way_back() {
 #[test]
 fn a_restart_with_a_bad_document_goes_on_with_the_last_good_one() {
     let state = tempfile::tempdir().unwrap();
-    let keep = |settings: &mut gateway::settings::Settings| settings.state = Some(state.path().into());
+    let keep = |settings: &mut gateway::settings::Settings| settings.house.state = Some(state.path().into());
     drop(world_with(&answering("good"), keep));
     let world = world_with("version: 2\n", keep);
     assert_eq!(world.get("/").body, "good");
@@ -45,7 +45,7 @@ fn a_configmap_swaps_its_link() {
     std::os::unix::fs::symlink("1", folder.path().join("..data")).unwrap();
     std::os::unix::fs::symlink("..data/shop.yaml", folder.path().join("shop.yaml")).unwrap();
     let world =
-        world_with(&answering("none"), |settings| settings.policies = folder.path().join("shop.yaml"));
+        world_with(&answering("none"), |settings| settings.house.policies = folder.path().join("shop.yaml"));
     assert_eq!(world.get("/").body, "one");
     std::os::unix::fs::symlink("2", folder.path().join("..new")).unwrap();
     std::fs::rename(folder.path().join("..new"), folder.path().join("..data")).unwrap();
@@ -190,8 +190,8 @@ fn a_restart_is_no_change() {
     let path = crate::world::file(folder.path(), "shop.yaml", answering("one"));
     for _ in 0..3 {
         let world = world_with(&answering("unused"), |settings| {
-            settings.state = Some(state.path().into());
-            settings.policies = path.clone();
+            settings.house.state = Some(state.path().into());
+            settings.house.policies = path.clone();
         });
         assert_eq!((world.generation(), world.get("/").body.as_str()), (1, "one"));
     }

@@ -14,7 +14,7 @@ fn a_limit_is_shared_and_a_dead_store_delays_nobody() {
     let redis = redis([127, 0, 0, 84]);
     let document = "version: 1\nroutes:\n  - name: all\n    path: /**\n    answer: { status: 200 }\n    \
                     limit: { per: route, rate: 10/h, burst: 10, if_store_down: local }\n";
-    let start = || world_with(document, |settings| settings.redis = Some(redis.url()));
+    let start = || world_with(document, |settings| settings.house.redis = Some(redis.url()));
     let (one, two) = (start(), start());
     eventually("both are connected", || store_answers(&one) && store_answers(&two));
     let mut passed = 0;

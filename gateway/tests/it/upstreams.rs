@@ -54,7 +54,7 @@ fn names_are_looked_up_and_the_last_good_addresses_kept() {
             "version: 1\ntargets: {{ web: {{ dns: {{ name: web.test, port: {}, every: 1s }} }} }}\nroutes: [{{ name: all, path: /**, to: web }}]\n",
             one.at.port()
         ),
-        |settings| settings.resolvers = vec![dns.at],
+        |settings| settings.house.resolvers = vec![dns.at],
     );
     eventually("the name is known", || world.get("/echo").header("x-from") == "one");
     *dns.says.lock().unwrap() = Ok(vec![Ipv4Addr::new(127, 0, 0, 2)]);
@@ -74,7 +74,7 @@ fn a_name_nobody_knows_is_no_endpoint() {
     let dns = dns(Err(3));
     let world = world_with(
         "version: 1\ntargets: { web: { url: http://web.test:80 } }\nroutes: [{ name: all, path: /**, to: web }]\n",
-        |settings| settings.resolvers = vec![dns.at],
+        |settings| settings.house.resolvers = vec![dns.at],
     );
     let answer = world.get("/");
     assert_eq!((answer.status, answer.slug().as_str()), (503, "no-endpoint"));

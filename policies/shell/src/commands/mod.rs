@@ -2,7 +2,9 @@
 
 mod ask;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use clap::Subcommand;
 use policies::describe::{diff, effective};
@@ -41,6 +43,23 @@ pub enum Question {
         /// A file or a directory.
         path: PathBuf,
     },
+}
+
+/// Prints what was told, or what is wrong, and says how the process ends.
+pub fn finish(told: Result<String, String>) -> ExitCode {
+    // The last lines say why it ends.
+    log::logger().flush();
+    match told {
+        // A reader that went away (`| head`) is no failure of ours.
+        Ok(text) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            let _ = writeln!(std::io::stderr(), "{problem}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// What to print, or what is wrong.
