@@ -71,8 +71,8 @@ pub enum Next {
     Again(Duration),
     /// Give what the route's fallback gives.
     FallBack,
-    /// Give the client what there is.
-    GiveUp,
+    /// Give the client what there is; and tell a caller that retries whether that has been dealt with.
+    GiveUp(Below),
 }
 
 /// Decides. Takes a retry out of the budget if that is the answer.
@@ -81,22 +81,25 @@ pub fn after(story: &Story<'_>, now: Tick, roll: u64, why: &mut impl Witness) ->
         why.note("retry", || "a pooled connection had been closed; another one is taken".to_owned());
         return Next::Again(Duration::ZERO);
     }
-    match again(story, now, roll) {
+    let tried = match again(story, now, roll) {
         Ok(pause) => {
             why.note("retry", || format!("again in {} ms", pause.as_millis()));
             return Next::Again(pause);
         }
-        Err(because) => why.note("retry", || because.to_string()),
-    }
+        Err(because) => {
+            why.note("retry", || because.to_string());
+            Below::after(because)
+        }
+    };
     match fall_back(story) {
         Ok(()) if story.route.mode == Mode::Observe => {
             why.note("fallback", || "would answer instead, but only observes".to_owned());
-            Next::GiveUp
+            Next::GiveUp(tried)
         }
         Ok(()) => Next::FallBack,
         Err(because) => {
             why.note("fallback", || because.to_string());
-            Next::GiveUp
+            Next::GiveUp(tried)
         }
     }
 }
@@ -122,10 +125,11 @@ fn again(story: &Story<'_>, now: Tick, roll: u64) -> Result<Duration, Because> {
         answer: story.answer,
         below: story.below,
     };
+    let acts = retry.mode.and(Some(story.route.mode)) == Mode::Enforce;
     match retry::again(&retry.settings, &told, &retry.budget, now, roll) {
-        Again::After(pause) if retry.mode.and(Some(story.route.mode)) == Mode::Enforce => Ok(pause),
-        Again::After(_) => Err(Because::NotAsked),
-        Again::Stop(because) => Err(because),
+        Again::After(pause) if acts => Ok(pause),
+        Again::Stop(because) if acts => Err(because),
+        Again::After(_) | Again::Stop(_) => Err(Because::NotAsked),
     }
 }
 
@@ -212,6 +216,6 @@ routes: [{{ name: all, to: a, mode: {mode}, fallback: {{ answer: {{ body: sorry 
             after(&story, Tick::ZERO, 1, &mut Silent)
         };
         assert_eq!(next("enforce"), Next::FallBack);
-        assert_eq!(next("observe"), Next::GiveUp);
+        assert_eq!(next("observe"), Next::GiveUp(Below::Silent));
     }
 }

@@ -109,9 +109,19 @@ pub fn tell_peer(fields: &mut impl Fields, peer: &Peer) {
 }
 
 /// Takes out every `x-banyan-*` and `x-request-id`, in either spelling, known or not. For requests to services
-/// that shall not see them, and for answers, where they mean nothing.
+/// that shall not see them, and for answers to those who do not know them.
 pub fn strip(fields: &mut impl Fields) {
     remove_where(fields, |name| is_ours(name) || is_alias(name, &X_REQUEST_ID));
+}
+
+/// Writes into an answer how often the call was tried, here or nearer to the failure: whoever gets it tries no more.
+pub fn tell_tried(fields: &mut impl Fields, attempts: u32) {
+    fields.set(X_BANYAN_ATTEMPT, attempts.min(ATTEMPT_MAX).into());
+}
+
+/// Does an answer say that it was tried? Nobody has to be trusted for that: who says so only spares himself another call.
+pub fn says_tried(headers: &HeaderMap) -> bool {
+    headers.contains_key(&X_BANYAN_ATTEMPT)
 }
 
 fn number(digits: &str, digits_max: usize) -> Option<u64> {

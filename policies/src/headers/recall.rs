@@ -26,6 +26,8 @@ pub struct Known {
     pub priority: Priority,
     /// Its name in every log.
     pub request_id: RequestId,
+    /// How often a call made for it was tried, if one has failed for good: it is not for the caller to try again.
+    pub tried: Option<u32>,
 }
 
 /// The requests that the app works on, by trace. Bounded and short-lived.
@@ -61,6 +63,14 @@ impl Recall {
     pub fn find(&self, trace: NonZeroU128, now: Tick) -> Option<Known> {
         let book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         book.known.get(&trace).filter(|known| known.deadline > now).cloned()
+    }
+
+    /// A call that the app made for this trace was tried so often, and has failed.
+    pub fn tried(&self, trace: NonZeroU128, attempts: u32) {
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = book.known.get_mut(&trace) {
+            known.tried = Some(attempts);
+        }
     }
 }
 
@@ -101,7 +111,13 @@ mod tests {
 
     fn known(deadline: u64) -> Known {
         let request_id = RequestId::made_from(7);
-        Known { attempt: Some(2), deadline: at(deadline), priority: Priority::Critical, request_id }
+        Known {
+            attempt: Some(2),
+            deadline: at(deadline),
+            priority: Priority::Critical,
+            request_id,
+            tried: None,
+        }
     }
 
     #[test]
@@ -128,6 +144,18 @@ mod tests {
         assert_eq!(carried.deadline_left, Some(Duration::from_millis(100)));
         assert_eq!(carried.priority, Some(Priority::Sheddable));
         assert_eq!(carried.attempt, Some(2));
+    }
+
+    #[test]
+    fn that_a_call_was_tried_is_known_until_the_request_comes_again() {
+        let recall = Recall::default();
+        recall.tried(trace(1), 3);
+        recall.keep(trace(1), known(3), at(0));
+        assert_eq!(recall.find(trace(1), at(1)).unwrap().tried, None);
+        recall.tried(trace(1), 3);
+        assert_eq!(recall.find(trace(1), at(1)).unwrap().tried, Some(3));
+        recall.keep(trace(1), known(3), at(1));
+        assert_eq!(recall.find(trace(1), at(1)).unwrap().tried, None);
     }
 
     #[test]

@@ -5,12 +5,13 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::{
     budget::Budget,
     repeat::{Because, Call, Sent},
 };
+use crate::headers::contract;
 use crate::time::{Tick, nanos};
 
 /// The `retry` block of a route. A route without the block does not retry: see [`Settings::never`].
@@ -117,13 +118,38 @@ pub enum Answer {
 }
 
 /// Has a proxy of ours further down already dealt with retrying this failure?
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Below {
     /// No: the answer is the service's own, or there was none.
+    #[default]
     Silent,
     /// Yes: a trusted proxy with a retry block for this call says so in its answer (`x-banyan-attempt`). It is nearer
     /// to the failure; if every hop tried again after it, budgets would multiply (1.2 to the power of the hops).
     Tried,
+}
+
+impl Below {
+    /// What an answer says.
+    pub fn of(answer: &HeaderMap) -> Self {
+        if contract::says_tried(answer) { Self::Tried } else { Self::Silent }
+    }
+
+    /// What to tell the caller, after it was not tried again because of this.
+    pub fn after(because: Because) -> Self {
+        match because {
+            // Nobody here was asked to try again, or it is the caller who does.
+            Because::AnswerBegun | Because::CallerRetries | Because::NotAsked | Because::NotRead => {
+                Self::Silent
+            }
+            Because::AttemptsUsedUp
+            | Because::BodyGone
+            | Because::BudgetEmpty
+            | Because::CalleeRetried
+            | Because::DeadlineTooNear
+            | Because::NotIdempotent
+            | Because::RetryAfterTooLong => Self::Tried,
+        }
+    }
 }
 
 /// What happened so far.

@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+mod actor;
+mod amplifies;
 mod calls;
 mod carries;
 mod lives;

@@ -14,6 +14,7 @@ use policies::overload;
 use policies::plan::Holds;
 use policies::reply::set_standing;
 use policies::resilience::repeat::{Replayable, Sent};
+use policies::resilience::retry::Below;
 use policies::why::Silent;
 
 use super::Exchange;
@@ -49,6 +50,7 @@ pub(super) struct Seen {
     pub status: StatusCode,
     pub grpc_status: Option<u8>,
     pub retry_after: Option<Duration>,
+    pub below: Below,
 }
 
 impl Seen {
@@ -59,6 +61,7 @@ impl Seen {
             status: head.status,
             grpc_status: number("grpc-status").and_then(|code| u8::try_from(code).ok()),
             retry_after: number("retry-after").map(Duration::from_secs),
+            below: Below::of(&head.headers),
         }
     }
 }
@@ -130,6 +133,9 @@ impl Exchange {
         let upgrade = self.asked.as_ref().and_then(|asked| asked.upgrade).filter(|_| self.answer.tunnel);
         hop::answer(fields, Onward { framing: self.core.framing, next, upgrade });
         contract::strip(fields);
+        if let Some(attempts) = self.told.tried.or_else(|| self.recall_tried()) {
+            contract::tell_tried(fields, attempts);
+        }
         let (Some(permit), Some(asked)) = (&self.permit, &self.asked) else { return };
         let route = permit.route();
         fields.set(HeaderName::from_static("x-request-id"), asked.carried.request_id.value().clone());

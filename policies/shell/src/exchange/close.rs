@@ -11,6 +11,7 @@ use policies::overload;
 use policies::plan::{Route, Target, Way};
 use policies::request::Secure;
 use policies::resilience::fallback::Ending;
+use policies::resilience::retry::Below;
 use policies::time::Tick;
 use policies::verdict::Fault;
 use smallvec::SmallVec;
@@ -33,6 +34,10 @@ pub(super) struct Told {
     pub retries: u32,
     pub retry_after: Option<Duration>,
     pub grpc_status: Option<u8>,
+    /// Has somebody nearer to the failure tried again already?
+    pub below: Below,
+    /// So often it was tried, and the caller is not to try again.
+    pub tried: Option<u32>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     pub first_byte: Option<Duration>,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use policies::admit::Because;
 use policies::after::{self, FallenBack, Next, Stale, Story};
 use policies::balance::Outcome;
-use policies::plan::FallbackAnswer;
-use policies::reply::Reply;
+use policies::plan::{FallbackAnswer, Way};
+use policies::reply::{Reply, Speaks};
 use policies::resilience::fallback::Ending;
 use policies::resilience::repeat::{Call, Effect, Replayable, Sent};
 use policies::resilience::retry::{Answer, Below};
@@ -89,6 +89,8 @@ impl Exchange {
             self.told.because(Because::Fault(fault));
             return Then::BreakOff;
         }
+        // What an earlier attempt was told says nothing about this one.
+        self.told.below = Below::Silent;
         let stale = if broke.stale { Stale::Yes(self.calls.stale) } else { Stale::No };
         let then = self.weigh(Ending::Failed(fault), broke.sent, broke.body, stale);
         if broke.stale && matches!(then, Then::Again) {
@@ -108,6 +110,7 @@ impl Exchange {
     pub(super) fn displeased(&mut self, answer: super::answer::Seen, body: Replayable) -> Then {
         self.told.grpc_status = answer.grpc_status;
         self.told.retry_after = answer.retry_after;
+        self.told.below = answer.below;
         match self.weigh(Ending::Status(answer.status), Sent::Something, body, Stale::No) {
             Then::Reply(_) if !self.calls.given => Then::PassOn,
             then => then,
@@ -134,12 +137,42 @@ impl Exchange {
                 Then::Again
             }
             Next::FallBack => self.fall_back(ending),
-            Next::GiveUp => self.give_up(ending),
+            Next::GiveUp(tried) => {
+                if tried == Below::Tried {
+                    self.tell_tried();
+                }
+                self.give_up(ending)
+            }
         }
     }
 
+    /// Whoever called is to know that this was tried, and is not to be tried again further up: by the answer itself, or, as
+    /// the app carries nothing on, by the answer to the request that the call was made for.
+    fn tell_tried(&mut self) {
+        let attempts = self.calls.made;
+        match (self.core.way, &self.core.recall, &self.asked) {
+            (Way::Inbound, ..) => self.told.tried = Some(attempts),
+            (Way::Outbound, Some(recall), Some(asked)) => {
+                recall.tried(asked.trace.context.trace_id, attempts);
+            }
+            _ => {}
+        }
+    }
+
+    /// How often a call was tried that the app made for this request, and that failed.
+    pub(super) fn recall_tried(&self) -> Option<u32> {
+        let (recall, asked) = (self.core.recall.as_ref()?, self.asked.as_ref()?);
+        let well = self.told.status.is_some_and(|status| status.is_success()) && asked.speaks == Speaks::Http;
+        if well || self.core.way != Way::Inbound {
+            return None;
+        }
+        recall.find(asked.trace.context.trace_id, self.began.tick)?.tried
+    }
+
     fn next(&self, ending: Ending, sent: Sent, body: Replayable, stale: Stale) -> Next {
-        let (Some(permit), Some(asked)) = (&self.permit, &self.asked) else { return Next::GiveUp };
+        let (Some(permit), Some(asked)) = (&self.permit, &self.asked) else {
+            return Next::GiveUp(Below::Silent);
+        };
         let call = Call {
             method: &asked.method,
             idempotency_key: asked.idempotency_key,
@@ -157,7 +190,7 @@ impl Exchange {
             grpc_status: self.told.grpc_status,
             retry_after: self.told.retry_after,
             answer: if self.answer.begun { Answer::Begun } else { Answer::NotBegun },
-            below: Below::Silent,
+            below: self.told.below,
             stale,
             fallen_back: if self.calls.fallen_back { FallenBack::Yes } else { FallenBack::No },
         };

@@ -190,6 +190,7 @@ impl Exchange {
                 deadline: permit.deadline().tick(),
                 priority: permit.priority(),
                 request_id: asked.carried.request_id.clone(),
+                tried: None,
             };
             recall.keep(asked.trace.context.trace_id, known, self.began.tick);
         }

@@ -172,6 +172,20 @@ fn what_a_proxy_below_has_tried_is_not_tried_again() {
     check(Story { below: Below::Tried, ..story() }, Err(Because::CalleeRetried));
 }
 
+#[test]
+fn a_caller_is_told_what_has_been_dealt_with_here_and_nothing_else() {
+    for dealt_with in [Because::AttemptsUsedUp, Because::BudgetEmpty, Because::CalleeRetried] {
+        assert_eq!(Below::after(dealt_with), Below::Tried, "{dealt_with}");
+    }
+    for not_ours in [Because::CallerRetries, Because::NotAsked] {
+        assert_eq!(Below::after(not_ours), Below::Silent, "{not_ours}");
+    }
+    let mut answer = HeaderMap::new();
+    assert_eq!(Below::of(&answer), Below::Silent);
+    contract::tell_tried(&mut answer, 3);
+    assert_eq!((Below::of(&answer), answer["x-banyan-attempt"].as_bytes()), (Below::Tried, &b"3"[..]));
+}
+
 /// Sends one request down a chain of proxies, all allowed three attempts, to a service that always fails; counts the
 /// calls that reach it.
 fn send(chain: &[Budget], incoming_attempt: u32, says: Below, reached: &mut u32) -> Below {
