@@ -14,6 +14,7 @@ mod calls;
 mod carries;
 mod lives;
 mod mesh;
+mod pays;
 mod streams;
 mod strict;
 mod transparent;
