@@ -20,6 +20,11 @@ impl Decaying {
         Self(AtomicU64::new(0))
     }
 
+    /// Nothing is known any more.
+    pub(super) fn forget(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
     /// What is left of it now.
     pub(super) fn read(&self, now: Tick, half_life: Duration) -> u32 {
         let (value, stamp) = unpack(self.0.load(Ordering::Relaxed));

@@ -92,6 +92,7 @@ impl EndpointState {
             if self.is_ejected(now) {
                 self.ejected_until.store(now.as_nanos(), Ordering::Relaxed);
             }
+            self.begin_anew();
             self.come_up(now);
         }
     }
@@ -124,8 +125,7 @@ impl EndpointState {
     /// Takes it out until then, as its `nth` ejection in a row, and wipes what led to it. Whether that is right
     /// (how many may be out at once) is `resilience::outlier`'s question.
     pub(crate) fn eject(&self, until: Tick, nth: u32) {
-        self.streak.store(0, Ordering::Relaxed);
-        self.window.clear();
+        self.begin_anew();
         self.ejections.store(nth, Ordering::Relaxed);
         self.ejected_until.store(until.as_nanos(), Ordering::Relaxed);
     }
@@ -173,6 +173,15 @@ impl EndpointState {
         // In proportion, a single stray failure would send its endpoint's traffic away for seconds.
         let trouble = f64::from(self.trouble.read(now, half_life)) / f64::from(WHOLE);
         (f64::from(latency) + trouble * trouble * f64::from(FAILURE_COSTS_MICROS)) * (calls + 1.0)
+    }
+
+    /// Forgets what calls had to say. Left to fade, the price of failures and time-outs would keep calls away for half a
+    /// minute after the endpoint is well again; who is unknown gets one call at a time until he answers.
+    fn begin_anew(&self) {
+        self.streak.store(0, Ordering::Relaxed);
+        self.window.clear();
+        self.latency.forget();
+        self.trouble.forget();
     }
 
     fn come_up(&self, now: Tick) {

@@ -138,6 +138,27 @@ fn a_passed_probe_brings_an_endpoint_back_slowly() {
 }
 
 #[test]
+fn who_comes_back_is_not_shunned_for_what_he_did_before() {
+    let back = |come_back: &dyn Fn(&EndpointState)| {
+        let at_once = Settings { slow_start: Duration::ZERO, ..settings(Policy::LeastLoad) };
+        let set = Set::new(at_once, names(2));
+        for _ in 0..10 {
+            set.depart(0, at(0)).unwrap().finish(Outcome::Failure, at(2_000));
+            set.depart(1, at(0)).unwrap().finish(Outcome::Success, at(2));
+        }
+        assert_eq!(shares(&set, at(3_000), 100)[0], 0.0);
+        come_back(state(&set, 0));
+        shares(&set, at(3_000), 100)[0]
+    };
+    let by_probe = back(&|endpoint| {
+        endpoint.probe_failed();
+        endpoint.probe_passed(at(2_500));
+    });
+    let by_time = back(&|endpoint| endpoint.eject(at(2_500), 1));
+    assert!(by_probe > 0.4 && by_time > 0.4, "{by_probe} {by_time}");
+}
+
+#[test]
 fn an_ejected_endpoint_comes_back_by_itself_and_slowly() {
     let set = Set::new(settings(Policy::RoundRobin), names(2));
     state(&set, 0).eject(at(10_000), 1);

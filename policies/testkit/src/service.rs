@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A service. Its path says what it does:
@@ -15,13 +16,15 @@ pub struct Service {
     pub connections: Arc<AtomicUsize>,
     pub heads: Arc<Mutex<Vec<String>>>,
     down: Arc<AtomicBool>,
+    listens: Option<JoinHandle<()>>,
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
         self.down.store(true, Ordering::SeqCst);
-        // Wakes the listener, so that its thread ends.
+        // Wakes the listener, so that its thread ends. Once it has, nobody can connect any more.
         let _ = TcpStream::connect(self.at);
+        let _ = self.listens.take().map(JoinHandle::join);
     }
 }
 
@@ -38,16 +41,17 @@ pub fn aside(name: &'static str) -> Service {
 /// Starts a service at this address.
 pub fn service_at(name: &'static str, at: SocketAddr) -> Service {
     let listener = TcpListener::bind(at).unwrap();
-    let service = Service {
+    let mut service = Service {
         at: listener.local_addr().unwrap(),
         hits: Arc::default(),
         connections: Arc::default(),
         heads: Arc::default(),
         down: Arc::default(),
+        listens: None,
     };
     let (hits, connections, heads, down) =
         (service.hits.clone(), service.connections.clone(), service.heads.clone(), service.down.clone());
-    std::thread::spawn(move || {
+    service.listens = Some(std::thread::spawn(move || {
         for stream in listener.incoming() {
             if down.load(Ordering::SeqCst) {
                 return;
@@ -57,7 +61,7 @@ pub fn service_at(name: &'static str, at: SocketAddr) -> Service {
             let (hits, heads, down) = (hits.clone(), heads.clone(), down.clone());
             std::thread::spawn(move || converse(name, stream, &hits, &heads, &down));
         }
-    });
+    }));
     service
 }
 

@@ -12,6 +12,8 @@ mod actor;
 mod amplifies;
 mod calls;
 mod carries;
+mod endures;
+mod heard;
 mod lives;
 mod mesh;
 mod pays;

@@ -94,6 +94,12 @@ impl World {
         Client::to(self.inbound).send(&format!("GET {path} HTTP/1.1\r\nHost: order\r\n\r\n"))
     }
 
+    /// The number of a series, if it is there.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let page = self.admin("/metrics").body;
+        page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
     /// A page of the admin.
     pub fn admin(&self, path: &str) -> Answer {
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
