@@ -64,6 +64,8 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// The methods this path knows, for a 405.
     pub allow: Option<HeaderValue>,
+    /// The refusal is held back for so long first, because the document asks for it, as a test.
+    pub delay: Option<Duration>,
     /// The route, if one spoke for the request.
     pub route: Option<Arc<Route>>,
     /// Policies that would have refused, but only observe.
@@ -78,6 +80,7 @@ impl Refusal {
             because,
             retry_after: None,
             allow: None,
+            delay: None,
             route: None,
             observed: SmallVec::new(),
             standing: None,

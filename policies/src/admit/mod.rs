@@ -134,17 +134,25 @@ pub fn admit(plan: &Plan, door: &Door, ask: &Ask<'_>, why: &mut impl Witness) ->
             return Verdict::Refuse(Box::new(Refusal::unrouted(Because::Denial(Denial::NoRoute))));
         }
     };
-    let mut making =
-        Making { plan, route, ask, why, observed: SmallVec::new(), standing: None, asks: Vec::new() };
+    let mut making = Making {
+        plan,
+        route,
+        ask,
+        why,
+        observed: SmallVec::new(),
+        standing: None,
+        asks: Vec::new(),
+        delay: None,
+    };
     let decided = making.decide();
-    let Making { observed, standing, asks, why, .. } = making;
+    let Making { observed, standing, asks, why, delay, .. } = making;
     match decided {
         Ok(Some(permit)) => {
             let path = route
                 .path
                 .as_ref()
                 .map(|edit| edit.apply(&ask.clean.path, |name| params.value(name)).into_owned());
-            Verdict::Permit(Permit { path, observed, standing, asks, ..permit })
+            Verdict::Permit(Permit { path, observed, standing, asks, delay, ..permit })
         }
         Ok(None) => match LocalAnswer::of(route, plan, ask, |name| params.value(name)) {
             Some(answer) => {
@@ -159,7 +167,7 @@ pub fn admit(plan: &Plan, door: &Door, ask: &Ask<'_>, why: &mut impl Witness) ->
         Err(Stop::AskKeys { tokens, key_id }) => Verdict::AskKeys { tokens, key_id },
         Err(Stop::Refuse(because, retry_after)) => {
             let refusal = Refusal::of(route, because, retry_after);
-            Verdict::Refuse(Box::new(Refusal { standing, observed, asks, ..refusal }))
+            Verdict::Refuse(Box::new(Refusal { standing, observed, asks, delay, ..refusal }))
         }
     }
 }
@@ -215,6 +223,7 @@ struct Making<'a, W> {
     observed: SmallVec<[Observed; 2]>,
     standing: Option<Standing>,
     asks: Vec<StoreAsk>,
+    delay: Option<Duration>,
 }
 
 impl<W: Witness> Making<'_, W> {
@@ -251,7 +260,7 @@ impl<W: Witness> Making<'_, W> {
                 }
             },
         };
-        let delay = self.fault()?;
+        self.fault(deadline)?;
         Ok(Some(Permit {
             route: self.route.clone(),
             generation: self.plan.generation,
@@ -260,7 +269,7 @@ impl<W: Witness> Making<'_, W> {
             deadline,
             moved,
             entry,
-            delay,
+            delay: None,
             path: None,
             standing: None,
             observed: SmallVec::new(),
@@ -385,16 +394,21 @@ impl<W: Witness> Making<'_, W> {
         priority
     }
 
-    /// A failure made on purpose: the delay, or a refusal.
-    fn fault(&mut self) -> Result<Option<Duration>, Stop> {
+    /// A failure made on purpose: a delay, and after it a refusal.
+    fn fault(&mut self, deadline: Deadline) -> Result<(), Stop> {
         // The roll also chooses the side of a migration; turned, so that the two have nothing to do with each other.
         let roll = self.ask.roll.rotate_left(17);
         let Some(injected) = self.route.fault.as_ref().and_then(|fault| fault::inject(fault, roll)) else {
-            return Ok(None);
+            return Ok(());
         };
-        if let Some(status) = injected.abort {
-            self.refuse_or_observe("fault", self.route.mode, Because::Injected(status), None)?;
+        if self.route.mode == Mode::Enforce {
+            // Nobody is kept longer than he would wait for an answer.
+            let left = deadline.left(self.ask.now.tick);
+            self.delay = Some(injected.delay.min(left)).filter(|delay| !delay.is_zero());
         }
-        Ok(Some(injected.delay).filter(|_| self.route.mode == Mode::Enforce))
+        match injected.abort {
+            Some(status) => self.refuse_or_observe("fault", self.route.mode, Because::Injected(status), None),
+            None => Ok(()),
+        }
     }
 }

@@ -415,6 +415,32 @@ routes: [{ name: all, to: shop, fault: { share: 50%, abort: 503 } }]
 }
 
 #[test]
+fn a_request_is_held_back_before_it_is_aborted_too() {
+    let delay = |fault: &str| {
+        let world = World::new(&format!(
+            "version: 1
+targets: {{ shop: {{ url: http://shop }} }}
+routes: [{{ name: all, to: shop, deadline: 2s, fault: {fault} }}]
+"
+        ));
+        match world.verdict(&get("/"), &mut Silent) {
+            Verdict::Permit(permit) => (permit.delay(), None),
+            Verdict::Refuse(refusal) => (refusal.delay, Some(refusal.because.row().status.as_u16())),
+            other => panic!("{other:?}"),
+        }
+    };
+    let secs = |secs| Some(Duration::from_secs(secs));
+    assert_eq!(delay("{ share: 100%, delay: 1s }"), (secs(1), None));
+    assert_eq!(delay("{ share: 100%, delay: 1s, abort: 418 }"), (secs(1), Some(418)));
+    assert_eq!(
+        delay("{ share: 100%, delay: 5s, abort: 418 }"),
+        (secs(2), Some(418)),
+        "no longer than its time"
+    );
+    assert_eq!(delay("{ share: 100%, abort: 418 }"), (None, Some(418)));
+}
+
+#[test]
 fn explaining_is_the_decision_itself() {
     let world = World::new(SHOP);
     let mut notes = Notes::default();

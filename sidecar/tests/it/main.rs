@@ -17,6 +17,7 @@ mod heard;
 mod lives;
 mod mesh;
 mod pays;
+mod sheds;
 mod streams;
 mod strict;
 mod transparent;

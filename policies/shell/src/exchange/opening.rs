@@ -162,6 +162,9 @@ impl Exchange {
                 Opening::Reply(self.vouched(reply, &answer.route, head), Connection::Keep)
             }
             Verdict::Refuse(refusal) => {
+                if let Some(delay) = refusal.delay {
+                    tokio::time::sleep(delay).await;
+                }
                 self.told.because(refusal.because);
                 self.told.observed(&refusal.observed);
                 self.speak(refusal.route.as_deref(), head);
