@@ -17,6 +17,8 @@ use crate::why::Witness;
 
 /// So many pooled connections in a row may turn out to have been closed before one is blamed on the service.
 const STALE_MAX: u32 = 2;
+/// Longer answers are not kept: as much as is kept of a request.
+const KEPT_MAX: u64 = 64 << 10;
 
 /// What happened so far.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +104,14 @@ pub fn after(story: &Story<'_>, now: Tick, roll: u64, why: &mut impl Witness) ->
             Next::GiveUp(tried)
         }
     }
+}
+
+/// Is an answer of this length kept until all of it is here, so that another attempt can take its place if it breaks off?
+/// A longer one passes as it comes, and what breaks off then is broken off.
+pub fn keeps_whole(route: &Route, call: &Call<'_>, attempt: u32, length: u64) -> bool {
+    let Some(retry) = route.retry.as_ref() else { return false };
+    let acts = retry.mode.and(Some(route.mode)) == Mode::Enforce;
+    acts && length <= KEPT_MAX && retry::replaces_broken(&retry.settings, call, attempt)
 }
 
 fn is_replaced(story: &Story<'_>) -> bool {

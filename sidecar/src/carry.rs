@@ -26,7 +26,7 @@ use shell::exchange::{
 use shell::listen::Facts;
 use tower::Service;
 
-use crate::body::{Answer, BrokenOff, Passing, Upload, Wrong};
+use crate::body::{Answer, BrokenOff, Passing, Source, Upload, Wrong};
 use crate::client::{Client, Kept, discard};
 use crate::lent::Progress;
 use crate::tunnel::Tunnel;
@@ -142,16 +142,13 @@ impl Carrier {
         loop {
             let then = match way.exchange.next_attempt(&way.parts).await {
                 Ok(attempt) => match self.attempt(&mut way, &attempt).await {
-                    Ok((answer, kept)) => {
-                        let (head, source) = answer.into_parts();
-                        match way.exchange.answered(&head, way.replayable()) {
-                            Ok(()) => return Ok(way.passes(head, source, kept, &attempt)),
-                            Err(then) => {
-                                discard(source, kept).await;
-                                then
-                            }
+                    Ok((head, source, kept)) => match way.exchange.answered(&head, way.replayable()) {
+                        Ok(()) => return Ok(way.passes(head, source, kept, &attempt)),
+                        Err(then) => {
+                            discard(source, kept).await;
+                            then
                         }
-                    }
+                    },
                     Err(then) => then,
                 },
                 Err(then) => then,
@@ -209,7 +206,7 @@ impl Way {
     fn passes(
         mut self,
         mut head: http::response::Parts,
-        source: Incoming,
+        source: Source,
         kept: Kept,
         attempt: &Attempt,
     ) -> Response<Answer> {
@@ -231,7 +228,7 @@ impl Way {
 pub(crate) fn passing(
     way: Way,
     head: http::response::Parts,
-    source: Incoming,
+    source: Source,
     kept: Kept,
     silence: Duration,
 ) -> Response<Answer> {

@@ -11,7 +11,7 @@ use policies::headers::hop::{self, Framing, Next, Onward};
 use policies::verdict::{Denial, Fault};
 use shell::exchange::{Breakage, Then};
 
-use crate::body::{Answer, Outgoing, Upload};
+use crate::body::{Answer, Outgoing, Source, Upload};
 use crate::carry::{Way, passing};
 use crate::client::{Client, Place, unreachable};
 
@@ -61,7 +61,7 @@ pub(crate) async fn pass(
     way.exchange.passed(head.status);
     head.version = if h2 { Version::HTTP_2 } else { Version::HTTP_11 };
     hop::answer(&mut head.headers, Onward { framing: Framing::ByItself, next, upgrade: None });
-    Ok(passing(way, head, source, kept, SILENCE))
+    Ok(passing(way, head, Source::Passing(source), kept, SILENCE))
 }
 
 /// The request as it came, but for what was said about its last hop.

@@ -189,6 +189,14 @@ pub fn again(settings: &Settings, story: &Story<'_>, budget: &Budget, now: Tick,
     }
 }
 
+/// Would another attempt follow this one, if its answer broke off before anybody saw it?
+pub fn replaces_broken(settings: &Settings, call: &Call<'_>, attempt: u32) -> bool {
+    settings.on.reset
+        && attempt < settings.attempts
+        && call.is_first_from_caller().is_ok()
+        && call.may_be_sent_again(Sent::Something).is_ok()
+}
+
 /// The budget is not asked here: a retry that is refused anyway must not cost one.
 fn allowed(settings: &Settings, story: &Story<'_>) -> Result<(), Because> {
     if story.answer == Answer::Begun {

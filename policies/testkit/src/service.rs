@@ -5,7 +5,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use crate::PATIENCE;
 
 /// A service. Its path says what it does:
 /// `/echo...` tells what it got, `/status/503`, `/slow/MS`, `/close` (no answer), `/half` (broken off), `/big/BYTES`,
@@ -23,8 +25,12 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.down.store(true, Ordering::SeqCst);
         // Wakes the listener, so that its thread ends. Once it has, nobody can connect any more.
-        let _ = TcpStream::connect(self.at);
-        let _ = self.listens.take().map(JoinHandle::join);
+        let begun = Instant::now();
+        while self.listens.as_ref().is_some_and(|thread| !thread.is_finished()) && begun.elapsed() < PATIENCE
+        {
+            let _ = TcpStream::connect_timeout(&self.at, PATIENCE);
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 

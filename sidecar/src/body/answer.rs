@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use policies::resilience::repeat::{Replayable, Sent};
 use policies::verdict::Fault;
 use shell::exchange::{Breakage, Broke, Exchange, Part, Watch};
 use tokio::time::{Instant, Sleep};
 
-use super::{BrokenOff, Upload};
+use super::source::fault;
+use super::{BrokenOff, Source, Upload};
 use crate::client::Kept;
 use crate::lent::Progress;
 
@@ -33,7 +33,7 @@ enum Kind {
 /// A target's answer on its way to the client.
 pub struct Passing {
     /// What the target sends.
-    pub source: Incoming,
+    pub source: Source,
     /// The request it answers.
     pub exchange: Box<Exchange>,
     /// How long the request may run.
@@ -108,10 +108,7 @@ impl Passing {
             },
             None => (Part { bytes: 0, last: true }, Bytes::new()),
             Some(Err(error)) => {
-                log::debug!(target: "banyan", "an answer broke off: {error}");
-                let fault =
-                    if error.is_incomplete_message() { Fault::AnswerTruncated } else { Fault::UpstreamReset };
-                return Some(Err(self.breaks(fault)));
+                return Some(Err(self.breaks(fault(error))));
             }
         };
         if self.exchange.answer_chunk(part, &bytes).is_err() {

@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::response::Parts;
 use http::{HeaderValue, Request, Response, Uri, Version, header};
+use http_body::Body;
 use hyper::body::Incoming;
 use policies::headers::hop::Next;
 use policies::resilience::repeat::Sent;
@@ -14,7 +16,7 @@ use shell::exchange::{Attempt, Broke, Then, Which};
 use tokio::time::Instant;
 
 use super::{Carrier, Way};
-use crate::body::{Outgoing, Upload};
+use crate::body::{Outgoing, Source, Upload};
 use crate::client::{Client, Kept, Place, unreachable};
 
 /// The head of an answer, and the connection its body is still on.
@@ -22,7 +24,11 @@ pub(super) type Answered = (Response<Incoming>, Kept);
 
 impl Carrier {
     /// Makes one attempt: an answer, or what comes next.
-    pub(super) async fn attempt(&self, way: &mut Way, attempt: &Attempt) -> Result<Answered, Then> {
+    pub(super) async fn attempt(
+        &self,
+        way: &mut Way,
+        attempt: &Attempt,
+    ) -> Result<(Parts, Source, Kept), Then> {
         let request = way.outgoing(attempt)?;
         let place = Place::of(&attempt.endpoints, attempt.index, attempt.patience.connect);
         let Some(place) = place else { return Err(way.broke(unreachable(Fault::NoEndpoint))) };
@@ -34,7 +40,9 @@ impl Carrier {
             None => way.wait(sending, attempt).await,
             Some(after) => self.hedged(way, sending, attempt, after).await,
         };
-        answered.map_err(|broke| way.broke(broke))
+        let (answer, kept) = answered.map_err(|broke| way.broke(broke))?;
+        let (head, source) = answer.into_parts();
+        Ok((head, way.source(source, attempt.patience.silence).await?, kept))
     }
 
     /// Waits for a while, and then for the first of two.
@@ -150,5 +158,18 @@ impl Way {
         *request.headers_mut() = headers;
         *request.version_mut() = if next == Next::Http2 { Version::HTTP_2 } else { Version::HTTP_11 };
         Ok(request)
+    }
+
+    /// The body of an answer, all of it if it is kept so that another attempt can take its place.
+    async fn source(&mut self, source: Incoming, silence: Duration) -> Result<Source, Then> {
+        let length = source.size_hint().exact().filter(|_| !source.is_end_stream());
+        let body = self.replayable();
+        if !length.is_some_and(|length| self.exchange.keeps_whole(length, body)) {
+            return Ok(Source::Passing(source));
+        }
+        match Source::keep(source, silence).await {
+            Ok(kept) => Ok(kept),
+            Err(fault) => Err(self.broke(Broke { fault, sent: Sent::Something, body, stale: false })),
+        }
     }
 }

@@ -19,7 +19,7 @@ pub use connect::{Connector, Place, Stream};
 pub use loops::Loops;
 pub use pool::{Client, Kept};
 
-use crate::body::Outgoing;
+use crate::body::{Outgoing, Source};
 
 /// A connection that takes one request.
 pub struct Ready {
@@ -71,7 +71,7 @@ pub fn unreachable(fault: Fault) -> Broke {
 }
 
 /// Reads the rest of an answer nobody wants, if there is little of it, so that its connection can be used again.
-pub async fn discard(mut answer: Incoming, kept: Kept) {
+pub async fn discard(mut answer: Source, kept: Kept) {
     use http_body_util::BodyExt;
     const BYTES_MAX: usize = 16 * 1024;
     const WITHIN: Duration = Duration::from_millis(50);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use policies::admit::Because;
+use policies::admit::{Because, Permit};
 use policies::after::{self, FallenBack, Next, Stale, Story};
 use policies::balance::Outcome;
 use policies::plan::{FallbackAnswer, Way};
@@ -14,7 +14,7 @@ use policies::verdict::{Denial, Fault};
 use policies::why::Silent;
 
 use super::attempt::Stage;
-use super::{Exchange, roll};
+use super::{Asked, Exchange, roll};
 
 /// What comes after a failure.
 #[derive(Debug)]
@@ -51,6 +51,20 @@ pub enum Breakage {
     Malformed(Denial),
     /// The target's, or the way to it.
     Target(Broke),
+}
+
+impl Asked {
+    /// The request, as far as sending it again is concerned.
+    fn call(&self, permit: &Permit, body: Replayable) -> Call<'_> {
+        Call {
+            method: &self.method,
+            idempotency_key: self.idempotency_key,
+            effect: Effect::AsMethod,
+            body,
+            incoming_attempt: self.carried.attempt.unwrap_or(1),
+            deadline: permit.deadline(),
+        }
+    }
 }
 
 impl Exchange {
@@ -173,18 +187,10 @@ impl Exchange {
         let (Some(permit), Some(asked)) = (&self.permit, &self.asked) else {
             return Next::GiveUp(Below::Silent);
         };
-        let call = Call {
-            method: &asked.method,
-            idempotency_key: asked.idempotency_key,
-            effect: Effect::AsMethod,
-            body,
-            incoming_attempt: asked.carried.attempt.unwrap_or(1),
-            deadline: permit.deadline(),
-        };
         let story = Story {
             route: permit.route(),
-            call,
-            attempt: self.calls.made.saturating_sub(self.calls.stale).max(1),
+            call: asked.call(permit, body),
+            attempt: self.attempt(),
             sent,
             ending,
             grpc_status: self.told.grpc_status,
@@ -195,6 +201,19 @@ impl Exchange {
             fallen_back: if self.calls.fallen_back { FallenBack::Yes } else { FallenBack::No },
         };
         after::after(&story, self.tick(), roll(), &mut Silent)
+    }
+
+    /// The number of this attempt.
+    fn attempt(&self) -> u32 {
+        self.calls.made.saturating_sub(self.calls.stale).max(1)
+    }
+
+    /// Is an answer of this length to be kept until all of it is here? Until then it has not begun, and if it breaks off
+    /// there can be another attempt.
+    pub fn keeps_whole(&self, length: u64, body: Replayable) -> bool {
+        let (Some(permit), Some(asked)) = (&self.permit, &self.asked) else { return false };
+        let call = asked.call(permit, body);
+        !self.calls.fallen_back && after::keeps_whole(permit.route(), &call, self.attempt(), length)
     }
 
     fn fall_back(&mut self, ending: Ending) -> Then {

@@ -168,6 +168,20 @@ fn an_empty_budget_stops_retries_and_a_refused_retry_costs_nothing() {
 }
 
 #[test]
+fn an_answer_is_kept_only_where_another_attempt_could_take_its_place() {
+    let check = |settings: &Settings, call: Call<'_>, attempt, want| {
+        assert_eq!(replaces_broken(settings, &call, attempt), want, "{call:?} {attempt}");
+    };
+    let (usual, call) = (Settings::default(), story().call);
+    check(&usual, call, 1, true);
+    check(&usual, call, usual.attempts, false);
+    check(&usual, Call { method: &Method::POST, idempotency_key: IdempotencyKey::Absent, ..call }, 1, false);
+    check(&usual, Call { incoming_attempt: 2, ..call }, 1, false);
+    let other = Settings { on: Conditions { reset: false, ..Conditions::default() }, ..usual.clone() };
+    check(&other, call, 1, false);
+}
+
+#[test]
 fn what_a_proxy_below_has_tried_is_not_tried_again() {
     check(Story { below: Below::Tried, ..story() }, Err(Because::CalleeRetried));
 }
