@@ -192,7 +192,7 @@ pub struct Bulkhead {
 pub struct Outlier {
     /// So many failures in a row put an endpoint out. Default: 5.
     pub failures: Option<u32>,
-    /// For how long the first time; longer each time after. Default: `30s`.
+    /// For how long the first time; longer each time after. Default: `10s`.
     pub out_for: Option<Wait>,
     /// The longest. Default: `5m`.
     pub out_for_max: Option<Wait>,

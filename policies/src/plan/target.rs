@@ -184,7 +184,7 @@ fn outlier(written: &Written) -> (outlier::Settings, Mode) {
     let defaults = outlier::Settings::default();
     let settings = outlier::Settings {
         in_a_row: written.failures.unwrap_or(5),
-        eject_for: written.out_for.map_or(Duration::from_secs(30), |wait| wait.0),
+        eject_for: written.out_for.map_or(Duration::from_secs(10), |wait| wait.0),
         eject_max: written.out_for_max.map_or(Duration::from_secs(300), |wait| wait.0),
         max_ejected: written.max_out.map_or(0.5, Share::ratio),
         ..defaults
