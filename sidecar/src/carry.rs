@@ -75,7 +75,7 @@ impl Service<Arrived> for Carrier {
             let watch = Arc::<Watch>::default();
             let progress = arrived.progress.clone();
             let then = arrived.then;
-            match watch.clone().guard(carrier.carry(arrived, watch.clone())).await {
+            match watch.clone().hold(Box::pin(carrier.carry(arrived, watch.clone()))).await {
                 Ok(carried) => carried.map(|answer| closing(answer, then)),
                 // Its time was over before an answer began.
                 Err(_) => watch.last_words().map(|reply| written(reply, progress)).ok_or(BrokenOff),

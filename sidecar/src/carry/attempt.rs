@@ -38,7 +38,8 @@ impl Carrier {
         tokio::pin!(sending);
         let answered = match hedge {
             None => way.wait(sending, attempt).await,
-            Some(after) => self.hedged(way, sending, attempt, after).await,
+            // Seldom, and large.
+            Some(after) => Box::pin(self.hedged(way, sending, attempt, after)).await,
         };
         let (answer, kept) = answered.map_err(|broke| way.broke(broke))?;
         let (head, source) = answer.into_parts();

@@ -62,10 +62,11 @@ impl Watch {
     /// Runs an engine's future until it is done or the watch that was set meanwhile goes off.
     pub async fn guard<F: Future>(self: Arc<Self>, future: F) -> Result<F::Output, Over> {
         let watch = self.clone();
-        CURRENT.scope(self, watch.guarded(future)).await
+        CURRENT.scope(self, watch.hold(future)).await
     }
 
-    async fn guarded<F: Future>(self: Arc<Self>, future: F) -> Result<F::Output, Over> {
+    /// The same for an engine that hands the watch on by itself. A large future is better boxed first: it would be moved.
+    pub async fn hold<F: Future>(self: Arc<Self>, future: F) -> Result<F::Output, Over> {
         let mut future = std::pin::pin!(future);
         // Made when it is first needed, and anew only when the moment changes: most requests need one timer.
         let mut sleep: Option<Pin<Box<Sleep>>> = None;
