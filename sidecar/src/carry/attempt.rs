@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::response::Parts;
 use http::{HeaderValue, Request, Response, Uri, Version, header};
 use http_body::Body;
@@ -141,9 +142,9 @@ impl Way {
             (Next::Http2, Some(host)) => {
                 headers.remove(header::HOST);
                 let scheme = if attempt.endpoints.shape.material.is_some() { "https" } else { "http" };
-                format!("{scheme}://{host}{target}").parse::<Uri>()
+                Uri::from_maybe_shared(Bytes::from(format!("{scheme}://{host}{target}")))
             }
-            _ => target.parse(),
+            _ => Uri::from_maybe_shared(Bytes::from(target)),
         };
         let host = host.map(|host| HeaderValue::try_from(host).ok());
         let (Ok(uri), None | Some(Some(_))) = (uri, &host) else {

@@ -1,12 +1,14 @@
 //! Notices that files changed: told by the kernel within milliseconds, and looking for itself each second, since some file
 //! systems tell nothing. What is done then is done on the watcher's own thread.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::event::ModifyKind;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 /// A program that writes a file writes it in several steps: so long is waited for the last one.
 const SETTLE: Duration = Duration::from_millis(30);
@@ -59,8 +61,9 @@ impl Watcher {
 
 /// The directory is watched, not the file: editors and ConfigMaps put another file in its place.
 fn ears(paths: &[PathBuf], tell: Sender<Told>) -> Option<RecommendedWatcher> {
+    let named = paths.to_vec();
     let heard = move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !event.kind.is_access()) {
+        if event.is_ok_and(|event| is_news(&event, &named)) {
             let _ = tell.send(Told::Changed);
         }
     };
@@ -79,6 +82,19 @@ fn ears(paths: &[PathBuf], tell: Sender<Told>) -> Option<RecommendedWatcher> {
     Some(watcher)
 }
 
+/// A log that is written in the same directory is no news; a file that comes, goes or takes another's place may be.
+fn is_news(event: &notify::Event, named: &[PathBuf]) -> bool {
+    let is_ours = |path: &PathBuf| {
+        let ending = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        named.contains(path) || matches!(ending, "crt" | "key" | "pem" | "yaml" | "yml")
+    };
+    match event.kind {
+        EventKind::Access(_) => false,
+        EventKind::Modify(ModifyKind::Data(_)) => event.paths.iter().any(is_ours),
+        _ => true,
+    }
+}
+
 impl Drop for Watcher {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
@@ -87,5 +103,31 @@ impl Drop for Watcher {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::Event;
+    use notify::event::{AccessKind, CreateKind, DataChange, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn a_log_beside_the_document_is_no_news() {
+        let named = [PathBuf::from("/etc/banyan/policies")];
+        let check = |kind: EventKind, path: &str, expected| {
+            let event = Event::new(kind).add_path(path.into());
+            assert_eq!(is_news(&event, &named), expected, "{event:?}");
+        };
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        check(written, "/etc/banyan/access.log", false);
+        check(written, "/etc/banyan/log", false);
+        check(written, "/etc/banyan/policies", true);
+        check(written, "/etc/banyan/shop.yaml", true);
+        check(written, "/etc/banyan/shop.key", true);
+        check(EventKind::Access(AccessKind::Any), "/etc/banyan/shop.yaml", false);
+        check(EventKind::Modify(ModifyKind::Name(RenameMode::To)), "/etc/banyan/..data", true);
+        check(EventKind::Create(CreateKind::File), "/etc/banyan/log", true);
     }
 }
