@@ -4,7 +4,7 @@ CARGO ?= cargo
 SECONDS_PER_FUZZ ?= 60
 FUZZ_TARGETS := document guard path jwt trace
 
-.PHONY: help demo check test loom bench bench-peers fuzz golden docs needs
+.PHONY: help demo check test loom bench bench-peers bench-sidecar fuzz golden docs needs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -32,6 +32,10 @@ bench: needs ## what a decision costs
 bench-peers: needs ## what a request costs beside nginx, HAProxy and Envoy
 	$(CARGO) build --release --locked -p banyan-gateway
 	python3 bench/peers.py
+
+bench-sidecar: needs ## what the sidecar costs beside Envoy and nginx
+	$(CARGO) build --release --locked -p banyan-sidecar
+	python3 bench/sidecar.py
 
 fuzz: needs ## each fuzz target for SECONDS_PER_FUZZ seconds
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz

@@ -92,6 +92,22 @@ def ready(at, within=20):
     raise RuntimeError(f"nobody listens on {at}")
 
 
+def busy(core):
+    """Seconds this core has worked, whoever it was for."""
+    line = next(line for line in open("/proc/stat") if line.startswith(f"cpu{core} ")).split()
+    return sum(int(line[n]) for n in (1, 2, 3, 6, 7, 8)) / HZ
+
+
+def quiet(within):
+    """Waits until nobody uses the cores, but no longer than this."""
+    end = time.time() + within
+    while time.time() < end:
+        before = [busy(core) for core in (0, 1)]
+        time.sleep(0.3)
+        if all(busy(core) - so_far <= 0.05 for core, so_far in zip((0, 1), before)):
+            return
+
+
 def wrk(url, seconds, script=None):
     """Requests that 64 connections made in so many seconds, from core 0."""
     args = ["taskset", "-c", "0", "wrk", "-t1", "-c64", f"-d{seconds}s"] + (["-s", script] if script else []) + [url]
