@@ -43,7 +43,8 @@ struct Book {
 
 impl Recall {
     /// A request goes to the app.
-    pub fn keep(&self, trace: NonZeroU128, known: Known, now: Tick) {
+    pub fn keep(&self, trace: NonZeroU128, mut known: Known, now: Tick) {
+        known.request_id = known.request_id.detached();
         let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((trace, deadline)) = book.order.front().copied() {
             if book.order.len() < KNOWN_MAX && deadline > now {
@@ -156,6 +157,16 @@ mod tests {
         assert_eq!(recall.find(trace(1), at(1)).unwrap().tried, Some(3));
         recall.keep(trace(1), known(3), at(1));
         assert_eq!(recall.find(trace(1), at(1)).unwrap().tried, None);
+    }
+
+    #[test]
+    fn what_is_remembered_holds_no_buffer_it_came_in() {
+        let recall = Recall::default();
+        let came = known(3);
+        recall.keep(trace(1), came.clone(), at(0));
+        let kept = recall.find(trace(1), at(1)).unwrap();
+        assert_eq!(kept, came);
+        assert_ne!(kept.request_id.value().as_bytes().as_ptr(), came.request_id.value().as_bytes().as_ptr());
     }
 
     #[test]

@@ -36,6 +36,13 @@ impl RequestId {
         Self(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("unnamed")))
     }
 
+    /// The same in memory of its own. What came in is a piece of the buffer it was read into, and holds all of that as
+    /// long as it lives.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        HeaderValue::from_bytes(self.0.as_bytes()).map_or_else(|_| self.clone(), Self)
+    }
+
     /// As text.
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::response::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use policies::guard::AnswerBody;
 use policies::plan::FallbackAnswer;
 use policies::reply::Reply;
@@ -109,7 +109,10 @@ impl Exchange {
         let wanted = named.is_some_and(|fallback| matches!(fallback.give, FallbackAnswer::LastGood(_)));
         let good = may_be_kept(head) && !matches!(framed, AnswerBody::Tunnel);
         let (true, Some(key)) = (public && wanted && good, self.key()) else { return };
-        let mut headers = head.headers.clone();
+        // In memory of their own: what was read is a piece of a larger buffer, and would hold all of that.
+        let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+        let own = head.headers.iter().filter_map(|(name, value)| Some((name.clone(), copy(value)?)));
+        let mut headers: HeaderMap = own.collect();
         for name in [header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH, header::DATE] {
             headers.remove(name);
         }
