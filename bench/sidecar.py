@@ -41,7 +41,7 @@ class Authority:
 
 
 class Proxies:
-    """The proxies of one measurement, and where they are entered."""
+    """The proxies a request passes, and where they are entered."""
 
     def __init__(self, at, *processes, log=None):
         self.at, self.processes, self.log, self.carried = at, processes, log, 0
@@ -63,6 +63,7 @@ class Bench:
         self.folder = tempfile.mkdtemp(prefix="banyan-bench-")
         self.authority = Authority(self.folder)
         self.apps = [port() for _ in range(TARGETS)]
+        self.spans = {"banyan": self.apps[-1], "envoy": self.apps[-2]}
         self.app = self.start_app()
 
     def file(self, name, text):
@@ -76,11 +77,11 @@ class Bench:
         conf = self.file("app.conf", f"""
 daemon off; worker_processes 1; pid {self.folder}/app.pid; error_log /dev/null;
 events {{ worker_connections 8192; }}
-http {{ access_log off; keepalive_requests 100000000; server {{ {listen}
+http {{ access_log off; log_format at $server_port; keepalive_requests 100000000; server {{ {listen}
  location / {{ return 200 "{'x' * 1024}"; }}
  location /seen {{ return 200 "$http_traceparent"; }}
  location /fail {{ access_log {self.folder}/failed.log; return 503; }}
- location /v1/traces {{ access_log {self.folder}/spans.log; return 200; }} }} }}""")
+ location /v1/traces {{ access_log {self.folder}/spans.log at; return 200; }} }} }}""")
         process = Process(["nginx", "-c", conf, "-p", self.folder], 0)
         ready(self.apps[0])
         return process
@@ -131,7 +132,7 @@ http {{ access_log off; keepalive_requests 100000000; server {{ {listen}
         document = self.document("web", **self.banyan_calls(addresses, rich))
         if not rich:
             return Proxies(addresses[0], self.sidecar(scenario, document))
-        log, spans = self.log("banyan"), ["--otlp", f"http://127.0.0.1:{self.apps[0]}"]
+        log, spans = self.log("banyan"), ["--otlp", f"http://127.0.0.1:{self.spans['banyan']}"]
         if scenario == "ten":
             at = port()
             return Proxies(at, self.sidecar(scenario, document, "--outbound", f"127.0.0.1:{at}", *spans, log=log))
@@ -152,7 +153,8 @@ http {{ access_log off; keepalive_requests 100000000; server {{ {listen}
 
     def envoy_tls(self, way, own, other):
         path = self.authority.path
-        common = {"tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}, "alpn_protocols": ["h2", "http/1.1"] if way == "Downstream" else [],
+        common = {"tls_params": {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"},
+                  "alpn_protocols": ["h2", "http/1.1"] if way == "Downstream" else [],
                   "tls_certificates": [{"certificate_chain": {"filename": path(f"{own}.crt")}, "private_key": {"filename": path(f"{own}.key")}}],
                   "validation_context": {"trusted_ca": {"filename": path("ca.crt")}, "match_typed_subject_alt_names": [
                       {"san_type": "URI", "matcher": {"exact": ID(other)}}]}}
@@ -169,7 +171,7 @@ http {{ access_log off; keepalive_requests 100000000; server {{ {listen}
             manager["access_log"] = [{"name": "file", "typed_config": {**TYPE("envoy.extensions.access_loggers.file.v3.FileAccessLog"),
                                       "path": log, "log_format": {"json_format": FIELDS}}}]
             # One request in a hundred, as ours by default.
-            collector = {"uri": f"http://127.0.0.1:{self.apps[0]}/v1/traces", "cluster": "spans", "timeout": "1s"}
+            collector = {"uri": f"http://127.0.0.1:{self.spans['envoy']}/v1/traces", "cluster": "spans", "timeout": "1s"}
             manager["tracing"] = {"random_sampling": {"value": 1}, "provider": {"name": "otel", "typed_config": {
                 **TYPE("envoy.config.trace.v3.OpenTelemetryConfig"), "service_name": "web", "http_service": {"http_uri": collector}}}}
         chain = {"filters": [{"name": "hcm", "typed_config": manager}]}
@@ -217,7 +219,7 @@ http {{ access_log off; keepalive_requests 100000000; server {{ {listen}
         hosts = [self.envoy_host(f"t{n}" if count > 1 else "*", f"t{n}", rich) for n in range(count)]
         process = self.start_envoy("envoy", {
             "listeners": [self.envoy_listener(at, hosts, rich, tls, log)],
-            "clusters": [self.envoy_cluster(f"t{n}", self.apps[n], rich) for n in range(count)] + [self.envoy_cluster("spans", self.apps[0])]})
+            "clusters": [self.envoy_cluster(f"t{n}", self.apps[n], rich) for n in range(count)] + [self.envoy_cluster("spans", self.spans["envoy"])]})
         return Proxies(at, process, log=log)
 
     # nginx: plain whatever the scenario; the base.
@@ -234,7 +236,8 @@ http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 600s; pr
 
     def nginx_tls(self):
         path = self.authority.path
-        return f"ssl_certificate {path('order.crt')}; ssl_certificate_key {path('order.key')}; ssl_client_certificate {path('ca.crt')}; ssl_verify_client on; ssl_protocols TLSv1.3;"
+        return f"ssl_certificate {path('order.crt')}; ssl_certificate_key {path('order.key')}; " \
+               f"ssl_client_certificate {path('ca.crt')}; ssl_verify_client on; ssl_protocols TLSv1.3;"
 
     def nginx(self, scenario):
         at, inner, path = port(), port(), self.authority.path
@@ -317,8 +320,7 @@ http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 600s; pr
         """Did the access log get its lines, and the collector spans?"""
         if proxies.log:
             time.sleep(1.5)
-            spans = os.path.join(self.folder, "spans.log")
-            if not os.path.getsize(spans):
+            if f"{self.spans[peer]}\n" not in open(os.path.join(self.folder, "spans.log")).readlines():
                 print(f"  {scenario}, {peer}: no spans came", file=sys.stderr)
             with open(proxies.log, "rb") as log:
                 lines = sum(part.count(b"\n") for part in iter(lambda: log.read(1 << 20), b""))
