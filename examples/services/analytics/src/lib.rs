@@ -1,0 +1,1 @@
+//! Figures about the shop, fed by its events.

@@ -1,0 +1,3 @@
+//! Figures about the shop, fed by its events.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! What is in stock; never promises more.
+
+fn main() {}

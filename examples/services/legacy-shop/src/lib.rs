@@ -1,0 +1,1 @@
+//! The monolith the shop grew up as.

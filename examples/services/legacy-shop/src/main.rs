@@ -1,0 +1,3 @@
+//! The monolith the shop grew up as.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Tells shoppers by mail, SMS and push.

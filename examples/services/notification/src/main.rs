@@ -1,0 +1,3 @@
+//! Tells shoppers by mail, SMS and push.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Takes orders and sees them through: a saga, its events, its outbox.

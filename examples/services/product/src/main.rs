@@ -1,0 +1,3 @@
+//! The catalogue and its search.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! What is bought together.
+
+fn main() {}

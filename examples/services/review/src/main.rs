@@ -1,0 +1,3 @@
+//! What shoppers say of products.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Sends what was ordered.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Who the shoppers are; issues their tokens.

@@ -1,0 +1,3 @@
+//! Who the shoppers are; issues their tokens.
+
+fn main() {}
