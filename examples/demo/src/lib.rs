@@ -1,0 +1,15 @@
+//! Runs the whole shop behind the two proxies, and tells its story. One program owns all processes: it starts them,
+//! says plainly when one crashes, and leaves none behind.
+//!
+//! Read [`shop`] first: what there is. Then [`process`]: how it is kept.
+
+pub mod processes;
+
+pub mod process;
+
+pub mod leash;
+pub mod log;
+pub mod port;
+
+pub mod authority;
+pub mod shop;
