@@ -1,6 +1,6 @@
 //! Who asks. The gateway has verified a token and says so in two headers; its sidecar lets nobody else say it.
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::request::Parts;
 
 use crate::failure::Failure;
@@ -36,5 +36,17 @@ impl<S: Sync> FromRequestParts<S> for Caller {
         }
         let roles = text("x-user-roles").split([' ', ',']).filter(|role| !role.is_empty());
         Ok(Self { id: id.to_owned(), roles: roles.map(str::to_owned).collect() })
+    }
+}
+
+/// Without a user it is another service that asks: one whose sidecar vouched for it.
+impl<S: Sync> OptionalFromRequestParts<S> for Caller {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Failure> {
+        if !parts.headers.contains_key("x-user-id") {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
     }
 }

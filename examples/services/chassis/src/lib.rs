@@ -25,7 +25,7 @@ mod failure;
 mod request;
 pub use caller::Caller;
 pub use failure::{Failure, FailureBody};
-pub use request::{Body, Page, Params, Part};
+pub use request::{Body, Key, Page, Params, Part};
 
 mod telemetry;
 

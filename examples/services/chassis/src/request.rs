@@ -80,3 +80,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
         }
     }
 }
+
+/// The key by which the same request is known when it comes again: `Idempotency-Key`.
+#[derive(Clone, Debug)]
+pub struct Key(pub String);
+
+impl<S: Sync> FromRequestParts<S> for Key {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let key = parts.headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
+        if key.is_empty() || key.len() > 200 {
+            return Err(Failure::invalid("this needs an Idempotency-Key of at most 200 letters"));
+        }
+        Ok(Self(key.to_owned()))
+    }
+}

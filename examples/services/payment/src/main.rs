@@ -1,3 +1,8 @@
-//! Charges once, however often it is asked.
+//! `shop-payment`.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::run("payment", &payment::MIGRATIONS, payment::assemble).await
+}

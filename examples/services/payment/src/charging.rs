@@ -1,0 +1,184 @@
+//! Charges once.
+//!
+//! The key is written down first, as *pending*. Then the provider is asked, outside any transaction. Then what came of it
+//! is written down. Whoever comes in between with the same key is told to wait; whoever comes after a crash finds it
+//! pending with nobody at it, and asks the provider again under the same key, which charges nobody twice.
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use chassis::{Database, Failure, now_ms};
+use tracing::Instrument;
+use uuid::Uuid;
+
+use crate::provider::{Charge, Provider, ProviderError, Wanted};
+use crate::records::{Method, Payment, Status};
+
+/// Longer than the provider is ever waited for.
+const LEASE_MS: i64 = 5_000;
+
+/// The payments.
+#[derive(Clone)]
+pub(crate) struct Payments {
+    pub(crate) database: Database,
+    pub(crate) provider: Arc<Provider>,
+}
+
+/// What is to be charged.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) key: String,
+    pub(crate) order_id: String,
+    pub(crate) user_id: String,
+    pub(crate) amount_cents: i64,
+    pub(crate) currency: String,
+    pub(crate) method: Method,
+}
+
+/// A payment, and whether this request made it.
+pub(crate) enum Charged {
+    Before(Payment),
+    Now(Payment),
+}
+
+impl Payments {
+    /// Charges, or says what came of it when the key was here before. A caller who hangs up does not stop it.
+    pub(crate) async fn charge(&self, order: Order) -> Result<Charged, Failure> {
+        let this = self.clone();
+        let charging = async move {
+            match this.begin(&order).await? {
+                Begun::Ended(payment) => Ok(Charged::Before(payment)),
+                Begun::Ours(payment) => this.ask(payment).await.map(Charged::Now),
+            }
+        };
+        let charging = tokio::spawn(charging.in_current_span());
+        charging
+            .await
+            .map_err(|_| Failure::unavailable("provider_unavailable", "the payment was interrupted"))?
+    }
+
+    /// Sees to it that nobody pays under this key: what was charged is given back, what was not never will be.
+    pub(crate) async fn void(&self, order: Order) -> Result<Payment, Failure> {
+        let payment = match self.begin(&order).await? {
+            Begun::Ended(payment) if payment.status != Status::Captured => return Ok(payment),
+            Begun::Ended(payment) | Begun::Ours(payment) => payment,
+        };
+        match self.provider.void(&wanted(&payment)).await {
+            Ok(()) => self.end(&payment, Status::Voided, "").await,
+            Err(error) => Err(self.unknown(&payment, &error).await),
+        }
+    }
+
+    async fn begin(&self, order: &Order) -> Result<Begun, Failure> {
+        let now = now_ms();
+        let mut write = self.database.write().await?;
+        let statement = "INSERT INTO payment (id, charge_key, order_id, user_id, amount_cents, currency, method, \
+                         token, status, reason, refunded_cents, lease_until, created_at, updated_at) \
+                         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', '', 0, $9, $10, $10) \
+                         ON CONFLICT (charge_key) DO NOTHING";
+        let made = sqlx::query(statement)
+            .bind(Uuid::now_v7().to_string())
+            .bind(&order.key)
+            .bind(&order.order_id)
+            .bind(&order.user_id)
+            .bind(order.amount_cents)
+            .bind(&order.currency)
+            .bind(order.method.kind.word())
+            .bind(&order.method.token)
+            .bind(now + LEASE_MS)
+            .bind(now)
+            .execute(&mut *write)
+            .await?;
+        let row = sqlx::query("SELECT * FROM payment WHERE charge_key = $1")
+            .bind(&order.key)
+            .fetch_one(&mut *write)
+            .await?;
+        let payment = Payment::of(&row)?;
+        if made.rows_affected() == 0 {
+            if payment.order_id != order.order_id || payment.amount_cents != order.amount_cents {
+                return Err(Failure::new(
+                    StatusCode::UNPROCESSABLE_ENTITY,
+                    "key_reused",
+                    "this Idempotency-Key was used for another payment",
+                ));
+            }
+            if payment.status != Status::Pending {
+                return Ok(Begun::Ended(payment));
+            }
+            let lease = "UPDATE payment SET lease_until = $1 WHERE id = $2 AND lease_until < $3";
+            let ours = sqlx::query(lease)
+                .bind(now + LEASE_MS)
+                .bind(&payment.id)
+                .bind(now)
+                .execute(&mut *write)
+                .await?;
+            if ours.rows_affected() == 0 {
+                return Err(Failure::conflict("payment_in_progress", "this payment is being made"));
+            }
+        }
+        write.commit().await?;
+        Ok(Begun::Ours(payment))
+    }
+
+    async fn ask(&self, payment: Payment) -> Result<Payment, Failure> {
+        match self.provider.charge(&wanted(&payment)).await {
+            Ok(Charge::Charged) => self.end(&payment, Status::Captured, "").await,
+            Ok(Charge::Declined(reason)) => self.end(&payment, Status::Declined, &reason).await,
+            Ok(Charge::Voided) => self.end(&payment, Status::Voided, "").await,
+            Err(error) => Err(self.unknown(&payment, &error).await),
+        }
+    }
+
+    /// Nobody knows what came of it. It stays pending, free for whoever asks again.
+    async fn unknown(&self, payment: &Payment, error: &ProviderError) -> Failure {
+        tracing::warn!(%error, payment = payment.id, order = payment.order_id, "not known whether it is charged");
+        let free = sqlx::query("UPDATE payment SET lease_until = 0 WHERE id = $1").bind(&payment.id);
+        if let Err(error) = free.execute(self.database.pool()).await {
+            return error.into();
+        }
+        Failure::unavailable(
+            "provider_unavailable",
+            "the payment provider does not answer; ask again with the same key",
+        )
+    }
+
+    async fn end(&self, payment: &Payment, status: Status, reason: &str) -> Result<Payment, Failure> {
+        let mut write = self.database.write().await?;
+        let statement = "UPDATE payment SET status = $1, reason = $2, lease_until = 0, updated_at = $3 \
+                         WHERE id = $4 AND status IN ('pending', 'captured') RETURNING *";
+        let row = sqlx::query(statement)
+            .bind(status.word())
+            .bind(reason)
+            .bind(now_ms())
+            .bind(&payment.id)
+            .fetch_optional(&mut *write)
+            .await?;
+        // Somebody else came to an end first; the provider told both of us the same.
+        let row = match row {
+            Some(row) => row,
+            None => {
+                let found = sqlx::query("SELECT * FROM payment WHERE id = $1").bind(&payment.id);
+                found.fetch_one(&mut *write).await?
+            }
+        };
+        write.commit().await?;
+        tracing::info!(payment = payment.id, order = payment.order_id, status = status.word(), "payment");
+        Ok(Payment::of(&row)?)
+    }
+}
+
+enum Begun {
+    /// Its end is known.
+    Ended(Payment),
+    /// It is ours to bring to an end.
+    Ours(Payment),
+}
+
+fn wanted(payment: &Payment) -> Wanted<'_> {
+    Wanted {
+        key: &payment.key,
+        order_id: &payment.order_id,
+        amount_cents: payment.amount_cents,
+        token: &payment.token,
+    }
+}

@@ -1,0 +1,179 @@
+//! Payments over HTTP: once for each key, whatever happens in between.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
+
+use chassis::testing::{Answer, Tried, until};
+use serde_json::{Value, json};
+
+async fn service(settings: &[(&str, &str)]) -> Tried {
+    let mut all = vec![("PROVIDER_DELAY_MS", "0")];
+    all.extend_from_slice(settings);
+    Tried::start("payment", &payment::MIGRATIONS, &all, payment::assemble).await.unwrap()
+}
+
+fn card(order: &str, cents: i64) -> Value {
+    json!({ "order_id": order, "user_id": "u-1", "amount_cents": cents, "currency": "EUR",
+            "method": { "type": "card", "token": "tok_visa" } })
+}
+
+async fn pay(service: &Tried, key: &str, body: &Value) -> Answer {
+    service.ask("POST", "/api/payments", &[("idempotency-key", key)], body).await
+}
+
+async fn void(service: &Tried, key: &str, body: &Value) -> Answer {
+    service.ask("POST", "/api/payments/void", &[("idempotency-key", key)], body).await
+}
+
+async fn refund(service: &Tried, id: &str, key: &str, body: Value) -> Answer {
+    service.ask("POST", &format!("/api/payments/{id}/refund"), &[("idempotency-key", key)], &body).await
+}
+
+async fn books(service: &Tried) -> Value {
+    service.get("/simulator/books").await.body
+}
+
+async fn behave(service: &Tried, behaviour: Value) {
+    assert_eq!(service.ask("PUT", "/simulator", &[], &behaviour).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_payment_is_made_and_seen() {
+    let service = service(&[]).await;
+    let made = pay(&service, "k-1", &card("o-1", 1234)).await;
+    assert_eq!((made.status, &made.body["status"]), (201, &json!("captured")), "{made:?}");
+    let path = format!("/api/payments/{}", made.body["id"].as_str().unwrap());
+    assert_eq!(service.get(&path).await.body, made.body, "another service sees it");
+    let as_user = async |user| service.ask("GET", &path, &[("x-user-id", user)], &Value::Null).await.status;
+    assert_eq!(as_user("u-1").await, 200);
+    assert_eq!(as_user("u-2").await, 404, "nobody learns of the payments of others");
+    assert_eq!(service.get("/api/payments?order_id=o-1").await.body["items"], json!([made.body]));
+    assert_eq!(service.get("/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_cannot_be_understood_is_refused_in_words() {
+    let service = service(&[]).await;
+    let no_key = service.post("/api/payments", card("o-1", 1)).await;
+    assert_eq!((no_key.status, &no_key.body["error"]), (400, &json!("invalid_request")));
+    for (pointer, value) in [
+        ("/amount_cents", json!(0)),
+        ("/currency", json!("euro")),
+        ("/order_id", json!("")),
+        ("/method", json!({ "type": "card", "token": "" })),
+        ("/method", json!({ "type": "cowrie", "token": "x" })),
+    ] {
+        let mut body = card("o-1", 1);
+        *body.pointer_mut(pointer).unwrap() = value;
+        let answer = pay(&service, "k", &body).await;
+        assert_eq!((answer.status, &answer.body["error"]), (400, &json!("invalid_request")), "{pointer}");
+    }
+    let mut invoice = card("o-1", 50_001);
+    invoice["method"] = json!({ "type": "invoice" });
+    assert_eq!(pay(&service, "k", &invoice).await.status, 400, "an invoice has its bounds");
+    invoice["amount_cents"] = json!(50_000);
+    assert_eq!(pay(&service, "k", &invoice).await.status, 201);
+}
+
+#[tokio::test]
+async fn one_key_is_one_charge_however_many_ask_at_once() {
+    let service = service(&[("PROVIDER_DELAY_MS", "30")]).await;
+    let body = card("o-1", 500);
+    let answers = futures_util::future::join_all((0..20).map(|_| pay(&service, "k-1", &body))).await;
+    assert!(answers.iter().all(|answer| matches!(answer.status, 201 | 409)), "{answers:?}");
+    assert!(answers.iter().any(|answer| answer.status == 201));
+    let again = pay(&service, "k-1", &body).await;
+    assert_eq!((again.status, again.headers["idempotency-replayed"].as_bytes()), (201, &b"true"[..]));
+    assert_eq!(books(&service).await, json!({ "charges": 1, "orders": 1, "doubled": 0, "cents": 500 }));
+    let other = pay(&service, "k-1", &card("o-2", 500)).await;
+    assert_eq!((other.status, &other.body["error"]), (422, &json!("key_reused")));
+}
+
+#[tokio::test]
+async fn a_declined_card_stays_declined_under_its_key() {
+    let service = service(&[]).await;
+    let mut body = card("o-1", 500);
+    body["method"]["token"] = json!("tok_declined");
+    for _ in 0..2 {
+        let answer = pay(&service, "k-1", &body).await;
+        assert_eq!((answer.status, &answer.body["error"]), (402, &json!("payment_declined")));
+    }
+    assert_eq!(books(&service).await["charges"], 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_found_by_asking_again() {
+    let service = service(&[("PROVIDER_LOST_RATE", "1")]).await;
+    let body = card("o-1", 500);
+    let lost = pay(&service, "k-1", &body).await;
+    assert_eq!((lost.status, &lost.body["error"]), (503, &json!("provider_unavailable")));
+    assert_eq!(lost.headers["retry-after"], "1");
+    assert_eq!(books(&service).await["charges"], 1, "it was charged all the same");
+    behave(&service, json!({})).await;
+    assert_eq!(pay(&service, "k-1", &body).await.status, 201);
+    assert_eq!(books(&service).await, json!({ "charges": 1, "orders": 1, "doubled": 0, "cents": 500 }));
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_does_not_stop_a_payment() {
+    let service = service(&[("PROVIDER_DELAY_MS", "200")]).await;
+    let body = card("o-1", 500);
+    let asked = pay(&service, "k-1", &body);
+    assert!(tokio::time::timeout(std::time::Duration::from_millis(50), asked).await.is_err());
+    until("it is captured", async || {
+        let listed = service.get("/api/payments?order_id=o-1").await.body;
+        listed["items"][0]["status"] == "captured"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn calling_off_undoes_what_was_done_and_prevents_what_was_not() {
+    let service = service(&[]).await;
+    let (done, never) = (card("o-1", 500), card("o-2", 700));
+    assert_eq!(pay(&service, "k-1", &done).await.status, 201);
+    assert_eq!(void(&service, "k-1", &done).await.body["status"], "voided");
+    assert_eq!(void(&service, "k-2", &never).await.body["status"], "voided");
+    for (key, body) in [("k-1", &done), ("k-2", &never)] {
+        assert_eq!(void(&service, key, body).await.body["status"], "voided", "again");
+        let late = pay(&service, key, body).await;
+        assert_eq!((late.status, &late.body["error"]), (409, &json!("payment_voided")));
+    }
+    assert_eq!(books(&service).await, json!({ "charges": 0, "orders": 0, "doubled": 0, "cents": 0 }));
+}
+
+#[tokio::test]
+async fn calling_off_a_payment_nobody_knows_the_end_of_gives_the_money_back() {
+    let service = service(&[("PROVIDER_LOST_RATE", "1")]).await;
+    let body = card("o-1", 500);
+    assert_eq!(pay(&service, "k-1", &body).await.status, 503);
+    assert_eq!(void(&service, "k-1", &body).await.status, 503, "and neither does it know now");
+    behave(&service, json!({})).await;
+    assert_eq!(void(&service, "k-1", &body).await.body["status"], "voided");
+    assert_eq!(books(&service).await["charges"], 0);
+}
+
+#[tokio::test]
+async fn refunds_give_back_what_was_taken_and_no_more() {
+    let service = service(&[]).await;
+    let paid = pay(&service, "k-1", &card("o-1", 1000)).await.body;
+    let id = paid["id"].as_str().unwrap();
+    let at_once = (0..8).map(|n| (n, format!("r-{n}")));
+    let answers = futures_util::future::join_all(
+        at_once.map(async |(_, key)| refund(&service, id, &key, json!({ "amount_cents": 300 })).await.status),
+    )
+    .await;
+    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 3, "{answers:?}");
+    assert!(answers.iter().all(|status| matches!(status, 200 | 409)), "{answers:?}");
+    let rest = refund(&service, id, "rest", json!({})).await.body;
+    assert_eq!((&rest["status"], &rest["refunded_cents"]), (&json!("refunded"), &json!(1000)));
+    assert_eq!(refund(&service, id, "rest", json!({})).await.status, 200, "the same refund again");
+    assert_eq!(refund(&service, id, "more", json!({})).await.status, 409);
+    assert_eq!(books(&service).await["cents"], 0);
+    let shopper = [("idempotency-key", "r"), ("x-user-id", "u-1"), ("x-user-roles", "customer")];
+    let path = format!("/api/payments/{id}/refund");
+    assert_eq!(service.ask("POST", &path, &shopper, &json!({})).await.status, 403);
+}
+
+#[tokio::test]
+async fn the_contract_is_kept() {
+    service(&[]).await.keeps_its_contract(env!("CARGO_MANIFEST_DIR")).await;
+}
