@@ -1,3 +1,8 @@
-//! What shoppers say of products.
+//! Serves what shoppers say of products.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::run("review", &review::MIGRATIONS, review::assemble).await
+}
