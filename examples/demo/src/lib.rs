@@ -3,6 +3,10 @@
 //!
 //! Read [`shop`] first: what there is. Then [`process`]: how it is kept.
 
+pub mod programs;
+
+pub mod policies;
+
 pub mod processes;
 
 pub mod process;
@@ -12,4 +16,5 @@ pub mod log;
 pub mod port;
 
 pub mod authority;
+pub mod folder;
 pub mod shop;

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on says where"
 )]
 
+mod documents;
 mod lives;
 
 use std::path::PathBuf;
