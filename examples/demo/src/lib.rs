@@ -3,6 +3,8 @@
 //!
 //! Read [`shop`] first: what there is. Then [`process`]: how it is kept.
 
+pub mod collector;
+
 pub mod programs;
 
 pub mod policies;

@@ -8,6 +8,7 @@
 
 mod documents;
 mod lives;
+mod traces;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
