@@ -13,6 +13,7 @@ use prometheus::{Encoder, TextEncoder};
 use sqlx::migrate::Migrator;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use utoipa::openapi::Info;
@@ -77,8 +78,8 @@ impl Chassis {
     }
 
     /// Does this beside serving. It is expected to end when [`Chassis::stop`] says so, and is waited for.
-    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+    pub fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.tasks.spawn(task)
     }
 }
 
@@ -111,7 +112,7 @@ impl App {
 pub(crate) struct Running {
     pub(crate) chassis: Chassis,
     pub(crate) address: SocketAddr,
-    served: tokio::task::JoinHandle<std::io::Result<()>>,
+    served: JoinHandle<std::io::Result<()>>,
 }
 
 impl Running {

@@ -1,3 +1,8 @@
-//! Takes orders and sees them through: a saga, its events, its outbox.
+//! `shop-order`.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::run("order", &order::MIGRATIONS, order::assemble).await
+}

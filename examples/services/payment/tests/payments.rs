@@ -173,6 +173,31 @@ async fn refunds_give_back_what_was_taken_and_no_more() {
     assert_eq!(service.ask("POST", &path, &shopper, &json!({})).await.status, 403);
 }
 
+/// What `order` relies on: its own tests hold it to the same file.
+#[tokio::test]
+async fn what_order_relies_on_is_so() {
+    let contract: Value =
+        serde_json::from_str(include_str!("../../order/tests/contracts/payment.json")).unwrap();
+    for (n, interaction) in contract["interactions"].as_array().unwrap().iter().enumerate() {
+        let service = service(&[]).await;
+        behave(&service, interaction["given"].clone()).await;
+        let (request, expected) = (&interaction["request"], &interaction["response"]);
+        let (method, path) = (request["method"].as_str().unwrap(), request["path"].as_str().unwrap());
+        let answer =
+            service.ask(method, path, &[("idempotency-key", &format!("k-{n}"))], &request["body"]).await;
+        assert_eq!(json!(answer.status), expected["status"], "{}: {answer:?}", interaction["name"]);
+        for (name, value) in expected["body"].as_object().unwrap() {
+            let got = &answer.body[name];
+            let is_made_up = matches!(name.as_str(), "id" | "message");
+            assert!(
+                got.is_string() && (is_made_up || got == value),
+                "{}: {name} is {got}",
+                interaction["name"]
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_contract_is_kept() {
     service(&[]).await.keeps_its_contract(env!("CARGO_MANIFEST_DIR")).await;

@@ -95,7 +95,7 @@ pub(crate) fn is_wanted(wants: &[&str], kind: &str) -> bool {
 }
 
 /// The trace that is under way, as a header: it is kept beside the event until somebody hears of it.
-pub(crate) fn traceparent() -> String {
+pub fn traceparent() -> String {
     let mut carrier = BTreeMap::new();
     let context = tracing::Span::current().context();
     global::get_text_map_propagator(|propagator| {
@@ -105,7 +105,7 @@ pub(crate) fn traceparent() -> String {
 }
 
 /// The trace of which this header speaks.
-pub(crate) fn context_of(traceparent: &str) -> Context {
+pub fn context_of(traceparent: &str) -> Context {
     let mut carrier = BTreeMap::from([("traceparent".to_owned(), traceparent.to_owned())]);
     global::get_text_map_propagator(|propagator| propagator.extract(&Headers(&mut carrier)))
 }

@@ -1,0 +1,6 @@
+//! Stories of orders, over HTTP.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
+
+mod contracts;
+mod neighbours;
+mod orders;
