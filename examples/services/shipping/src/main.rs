@@ -1,3 +1,8 @@
-//! Sends what was ordered.
+//! Serves the shipments.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::run("shipping", &shipping::MIGRATIONS, shipping::assemble).await
+}
