@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::Value;
 use sqlx::migrate::Migrator;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use crate::run::{App, Chassis, Running, StartError};
 use crate::settings::Settings;
@@ -42,7 +44,8 @@ pub async fn until(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
 }
 
 impl Tried {
-    /// Starts it with these settings; the database is a new file unless they name one.
+    /// Starts it with these settings. The database is a new file unless they name one; or, with
+    /// `SHOP_TEST_POSTGRES=postgres://...` in the environment, a new database of that server.
     pub async fn start<F>(
         name: &'static str,
         migrations: &Migrator,
@@ -53,8 +56,11 @@ impl Tried {
         F: AsyncFnOnce(&Chassis) -> Result<App, StartError>,
     {
         let directory = tempfile::tempdir().map_err(|error| StartError::Other(error.to_string()))?;
-        let file = format!("sqlite://{}", directory.path().join("db").display());
-        let mut all = vec![("DATABASE_URL", file.as_str())];
+        let database = match std::env::var("SHOP_TEST_POSTGRES") {
+            Ok(server) => new_database(&server).await?,
+            Err(_) => format!("sqlite://{}", directory.path().join("db").display()),
+        };
+        let mut all = vec![("DATABASE_URL", database.as_str())];
         all.extend_from_slice(settings);
         let running = Running::start(name, migrations, Settings::of(&all), assemble).await?;
         Ok(Self { running: Some(running), client: reqwest::Client::new(), _directory: directory })
@@ -111,6 +117,16 @@ impl Tried {
             running.stop().await;
         }
     }
+}
+
+/// It is dropped with its server.
+async fn new_database(server: &str) -> Result<String, StartError> {
+    sqlx::any::install_default_drivers();
+    let name = format!("tried_{}", Uuid::now_v7().simple());
+    let mut connection = AnyConnection::connect(&format!("{server}/postgres")).await?;
+    connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
+    connection.close().await?;
+    Ok(format!("{server}/{name}"))
 }
 
 impl Drop for Tried {
