@@ -1,9 +1,17 @@
 //! Runs the whole shop behind the two proxies, and tells its story. One program owns all processes: it starts them,
 //! says plainly when one crashes, and leaves none behind.
 //!
-//! Read [`shop`] first: what there is. Then [`process`]: how it is kept.
+//! Read [`shop`] first: what there is. Then [`demo`]: the life of a demo.
+
+pub mod demo;
+pub mod settings;
+
+pub mod summary;
+
+pub mod shoppers;
 
 pub mod collector;
+pub mod metrics;
 
 pub mod programs;
 

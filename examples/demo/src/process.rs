@@ -19,7 +19,7 @@ use crate::log::Log;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// After this a process that was asked to end is killed.
-const END_WITHIN: Duration = Duration::from_secs(8);
+const END_WITHIN: Duration = Duration::from_secs(12);
 
 /// What is to be started.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@
 mod documents;
 mod lives;
 mod traces;
+mod walks;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

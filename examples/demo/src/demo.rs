@@ -1,0 +1,143 @@
+//! The life of a demo: looks whether it can start, starts all, lets shoppers in, and ends all.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
+
+use crate::authority::{self, AuthorityError};
+use crate::collector::Collector;
+use crate::folder::Folder;
+use crate::policies::{Chapter, Policies};
+use crate::port::{self, Taken};
+use crate::process::{Program, StartError};
+use crate::processes::Processes;
+use crate::programs::{self, Stores};
+use crate::settings::Settings;
+use crate::shop::{COLLECTOR, GATEWAY};
+use crate::shoppers::{Habits, Shoppers};
+use crate::summary::{self, Style, Voice};
+
+/// The pace of people who stroll.
+const HABITS: Habits = Habits { think: Duration::from_millis(600), buys: 40 };
+
+/// Why a demo did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each says it in its message")]
+pub enum DemoError {
+    #[error("{0}")]
+    Authority(#[from] AuthorityError),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("not built yet: {}; `make demo` builds them", list(.0))]
+    Missing(Vec<PathBuf>),
+    #[error("{0}")]
+    Ports(#[from] Taken),
+    #[error("{0}")]
+    Start(#[from] StartError),
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// A shop that is open.
+pub struct Demo {
+    /// Its folder.
+    pub folder: Folder,
+    /// All that runs.
+    pub processes: Processes,
+    /// What the proxies do.
+    pub policies: Policies,
+    /// The traces.
+    pub collector: Collector,
+    /// Those inside.
+    pub shoppers: Arc<Shoppers>,
+    /// Speaks to whoever watches.
+    pub voice: Voice,
+}
+
+/// Runs a demo from its start to its end.
+pub async fn run(settings: &Settings) -> Result<(), DemoError> {
+    let own = std::env::current_exe()?;
+    let bin = own.parent().map(PathBuf::from).unwrap_or_default();
+    let runs = bin.parent().unwrap_or(&bin).join("demo");
+    let folder = Folder::make(&runs)?;
+    let programs = programs::all(&bin, &folder, &Stores::Embedded);
+    let missing = programs::missing(&programs);
+    if !missing.is_empty() {
+        return Err(DemoError::Missing(missing));
+    }
+    port::all_free(&programs::ports())?;
+    authority::issue(&folder.path().join("certs"))?;
+    let policies = Policies::copy(folder.path(), Chapter::Services)?;
+
+    let (voice, hear) = summary::speak();
+    let (crash, crashes) = mpsc::unbounded_channel();
+    let (tell_page, page) = watch::channel(String::new());
+    let (open, street) = watch::channel(None);
+    let style = if settings.quiet { Style::Quiet } else { Style::fitting() };
+    let written = tokio::spawn(summary::write(hear, crashes, street, tell_page, style));
+    let collector = Collector::default();
+    let served = tokio::spawn(collector.clone().serve(COLLECTOR, page));
+    let shoppers = Arc::new(Shoppers::new(&format!("http://127.0.0.1:{GATEWAY}")));
+    let processes = Processes::new(own, folder.path(), crash);
+    let mut demo = Demo { folder, processes, policies, collector, shoppers, voice };
+
+    demo.voice.say(format!(
+        "starting {} programs; their logs are in {}",
+        programs.len(),
+        demo.folder.path().join("logs").display()
+    ));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let played = tokio::select! {
+        played = demo.play(settings, programs, open) => played,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    };
+    demo.voice.say("ending all of it");
+    tokio::select! {
+        () = demo.end() => {}
+        // Whoever is asked twice does not wait: the others are on a leash.
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    served.abort();
+    let Demo { folder, voice, .. } = demo;
+    match &played {
+        Ok(()) if !settings.keep => folder.remove()?,
+        _ => voice.say(format!("kept: {}", folder.path().display())),
+    }
+    drop(voice);
+    let _ = written.await;
+    played
+}
+
+impl Demo {
+    async fn play(
+        &mut self,
+        settings: &Settings,
+        programs: Vec<Program>,
+        open: watch::Sender<Option<crate::shoppers::Street>>,
+    ) -> Result<(), DemoError> {
+        self.processes.start(programs).await?;
+        self.voice.say(format!("all of it runs\n\n{}", summary::places()));
+        let _ = open.send(Some(self.shoppers.street.clone()));
+        self.shoppers.stroll(usize::from(settings.shoppers), HABITS);
+        match settings.lasts {
+            Some(lasts) => sleep(lasts).await,
+            None => std::future::pending().await,
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self) {
+        self.shoppers.leave().await;
+        self.processes.end().await;
+    }
+}
