@@ -1,3 +1,8 @@
-//! What is in stock; never promises more.
+//! Serves what is in stock.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::run("inventory", &inventory::MIGRATIONS, inventory::assemble).await
+}
