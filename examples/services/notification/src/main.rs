@@ -1,3 +1,8 @@
-//! Tells shoppers by mail, SMS and push.
+//! Serves what is told to shoppers.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::run("notification", &notification::MIGRATIONS, notification::assemble).await
+}
