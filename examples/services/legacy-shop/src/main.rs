@@ -1,3 +1,8 @@
-//! The monolith the shop grew up as.
+//! `shop-legacy`.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::run("legacy-shop", &legacy_shop::MIGRATIONS, legacy_shop::assemble).await
+}
