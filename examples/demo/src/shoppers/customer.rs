@@ -197,7 +197,7 @@ fn understood(kind: Kind, status: u16, headers: HeaderMap, bytes: &[u8]) -> Answ
         }
         // Somebody has bought here before; or the shop has changed its mind about who must sign in.
         (Kind::Register, 409, _) => Outcome::Fine("known".to_owned()),
-        (_, 401, "token-missing") => Outcome::Fine("signed out".to_owned()),
+        (_, 401, slug) if slug.starts_with("token-") => Outcome::Fine("signed out".to_owned()),
         (Kind::Page, 200..=399, _) => Outcome::Fine("ok".to_owned()),
         (_, 200..=299, _) if body.is_object() => Outcome::Fine("ok".to_owned()),
         (_, 200..=299, _) => Outcome::Wrong("not JSON".to_owned()),

@@ -133,12 +133,16 @@ fn sidecars_let_in_whom_their_comments_name() {
         ("inventory", "POST", "/api/inventory/reservations", Some("order"), "passes"),
         ("payment", "POST", "/api/payments", Some("gateway"), "peer-denied"),
         ("payment", "POST", "/api/payments", Some("order"), "passes"),
+        ("payment", "POST", "/api/payments/void", Some("gateway"), "peer-denied"),
+        ("payment", "PUT", "/simulator", Some("order"), "peer-denied"),
         ("payment", "POST", "/api/payments/7/refund", Some("gateway"), "passes"),
         ("notification", "POST", "/events", Some("gateway"), "peer-denied"),
         ("notification", "POST", "/events", Some("shipping"), "passes"),
         ("analytics", "POST", "/events", Some("gateway"), "peer-denied"),
         ("analytics", "GET", "/api/analytics/sales", Some("gateway"), "passes"),
         ("order", "POST", "/dead-letters/7/replay", Some("gateway"), "peer-denied"),
+        ("order", "PUT", "/promotion", Some("gateway"), "peer-denied"),
+        ("user", "POST", "/keys/rotate", Some("gateway"), "peer-denied"),
         ("order", "POST", "/api/orders", None, "peer-unknown"),
     ];
     for (service, method, path, peer, wanted) in rows {
