@@ -133,8 +133,8 @@ impl Calls {
     async fn reserve(&self, loaded: &Loaded) -> Result<Outcome, CallFailed> {
         let item = |line: &Line| json!({ "product_id": line.product_id, "quantity": line.quantity });
         let items: Vec<_> = loaded.order.lines.iter().map(item).collect();
-        // It is held longer than we ever try: an order that is delayed over night keeps its stock.
-        let body = json!({ "reservation_id": loaded.id, "items": items, "ttl_seconds": 2 * 24 * 3600 });
+        // As long as it can be held: an order that is delayed over night keeps its stock.
+        let body = json!({ "reservation_id": loaded.id, "items": items, "ttl_seconds": 24 * 3600 });
         let call = self.inventory.post("/api/inventory/reservations").key(&format!("{}-reserve", loaded.id));
         match call.json(&body).send_empty().await {
             Ok(()) => Ok(Outcome::Done(vec![Happened::StockReserved])),

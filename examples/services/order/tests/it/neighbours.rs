@@ -58,6 +58,11 @@ impl Neighbours {
         Self { served, known }
     }
 
+    /// Where all of them are.
+    pub fn url(&self) -> String {
+        self.served.url()
+    }
+
     /// An order service among them.
     pub async fn order(&self, settings: &[(&str, &str)]) -> Tried {
         let url = self.served.url();
