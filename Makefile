@@ -4,17 +4,16 @@ CARGO ?= cargo
 SECONDS_PER_FUZZ ?= 60
 FUZZ_TARGETS := document guard path jwt trace
 
-.PHONY: help demo check test loom bench bench-peers bench-sidecar fuzz golden docs needs
+.PHONY: help demo check test tour loom bench bench-peers bench-sidecar fuzz contracts golden docs compiler needs
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
-demo: needs ## what stands today: a document checked, compared, and a request explained
-	$(CARGO) run -q --locked -p banyan-gateway -- check policies/examples/strangler.yaml
-	$(CARGO) run -q --locked -p banyan-gateway -- diff policies/examples/five-percent.yaml policies/examples/strangler.yaml
-	$(CARGO) run -q --locked -p banyan-gateway -- explain GET http://shop.example/orders/42 --policies policies/examples/strangler.yaml
+demo: $(if $(SERVERS),needs,compiler) ## the whole shop behind the two proxies; TOUR=1 plays its story, SERVERS=1 on Postgres, Redis and RabbitMQ
+	$(CARGO) build --locked --workspace --bins
+	target/debug/shop-demo $(if $(TOUR),--tour) $(if $(SERVERS),--servers)
 
-check: needs ## format, lints, the house's rules
+check: compiler ## format, lints, the house's rules
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) test --locked -p banyan-policies --test house
@@ -22,6 +21,10 @@ check: needs ## format, lints, the house's rules
 test: needs ## everything that can fail: decisions, golden documents, properties, interleavings
 	$(CARGO) test --workspace --locked
 	$(MAKE) loom
+
+tour: needs ## the story of the shop, checked step by step: on files, and on Postgres, Redis and RabbitMQ
+	$(MAKE) demo TOUR=1
+	$(MAKE) demo TOUR=1 SERVERS=1
 
 loom: ## every interleaving of the shared atomics
 	RUSTFLAGS="--cfg loom" LOOM_MAX_PREEMPTIONS=3 $(CARGO) test --locked --profile loom -p banyan-policies --lib --target-dir target/loom loom_
@@ -41,18 +44,30 @@ fuzz: needs ## each fuzz target for SECONDS_PER_FUZZ seconds
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
 	@for target in $(FUZZ_TARGETS); do RUSTC_BOOTSTRAP=1 $(CARGO) fuzz run --fuzz-dir policies/fuzz $$target -- -max_total_time=$(SECONDS_PER_FUZZ) -rss_limit_mb=4096 || exit 1; done
 
+contracts: ## accept what the services answer now: their OpenAPI documents; then read the diff
+	UPDATE_CONTRACTS=1 $(CARGO) test --locked --workspace contract
+
 golden: ## accept what is generated now: golden documents, schema, manual; then read the diff
 	UPDATE_GOLDEN=1 $(CARGO) test --locked -p banyan-policies --test golden --test generated
 
 docs: ## the API documentation of the crates
 	$(CARGO) doc --workspace --no-deps
 
-# What build and tests need beside Rust: a C compiler for ring, cmake for Pingora's zlib; a Redis for limits that several gateways share;
-# iptables for connections that are redirected to a sidecar (root only).
-needs:
-	@command -v cc >/dev/null && command -v cmake >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq gcc g++ libc6-dev cmake; \
-	  else echo "a C compiler or cmake is missing: sudo apt-get install gcc g++ libc6-dev cmake" && exit 1; fi; }
-	@command -v iptables >/dev/null && command -v ip >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq iptables iproute2; \
-	  else echo "without iptables the story of redirected connections is not told"; fi; }
-	@command -v redis-server >/dev/null || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq redis-server; \
-	  else echo "redis-server is missing: sudo apt-get install redis-server" && exit 1; fi; }
+# What a build needs beside Rust: a C compiler for ring and SQLite, cmake for Pingora's zlib.
+compiler:
+	$(call installed,command -v cc && command -v g++ && command -v cmake,gcc g++ libc6-dev cmake)
+
+# What tests need beside that: a Redis for limits that several gateways share; iptables for connections that are redirected to a sidecar (root only);
+# Postgres and RabbitMQ for the shop on real servers.
+needs: compiler
+	@[ "$$(id -u)" = 0 ] || command -v iptables >/dev/null || echo "without iptables the story of redirected connections is not told"
+	$(if $(filter 0,$(shell id -u)),$(call installed,command -v iptables && command -v ip,iptables iproute2))
+	$(call installed,command -v redis-server,redis-server)
+	$(call installed,ls /usr/lib/postgresql/*/bin/postgres,postgresql)
+	$(call installed,ls /usr/lib/rabbitmq/bin/rabbitmq-server,rabbitmq-server)
+
+# Installs Debian packages if a command fails: $(call installed,COMMAND,PACKAGES).
+define installed
+@{ $(1); } >/dev/null 2>&1 || { if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(2); \
+	  else echo "something is missing: sudo apt-get install $(2)" && exit 1; fi; }
+endef
