@@ -6,6 +6,7 @@
 use chassis::{App, Chassis, StartError};
 use sqlx::migrate::Migrator;
 
+pub mod grpc;
 mod rest;
 
 mod inventory;
@@ -32,5 +33,5 @@ pub async fn assemble(chassis: &Chassis) -> Result<App, StartError> {
     }
     let inventory = Inventory { ledger };
     chassis.spawn(inventory.clone().sweep(chassis.clone()));
-    Ok(App::new(rest::routes(inventory)))
+    Ok(App::new(rest::routes(inventory.clone())).also(grpc::routes(inventory)))
 }

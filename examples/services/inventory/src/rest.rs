@@ -174,6 +174,6 @@ async fn release(
 
 /// Who could reserve for nothing could empty the shop. The sidecar lets only the order service come this far; should a
 /// route ever lead a shopper here, this still says no.
-fn is_service(caller: Option<Caller>) -> Result<(), Failure> {
+pub(crate) fn is_service(caller: Option<Caller>) -> Result<(), Failure> {
     caller.map_or(Ok(()), |caller| caller.must_be("staff"))
 }

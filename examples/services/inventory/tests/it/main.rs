@@ -8,6 +8,7 @@ use sqlx::{Connection, Row};
 
 mod books;
 mod crowds;
+mod grpc;
 mod reservations;
 
 /// The service, with these settings too.
