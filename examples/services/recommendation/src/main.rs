@@ -1,3 +1,8 @@
-//! What is bought together.
+//! Serves what shoppers may like.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::run("recommendation", &recommendation::MIGRATIONS, recommendation::assemble).await
+}
