@@ -1,3 +1,8 @@
-//! Figures about the shop, fed by its events.
+//! Serves figures about the shop.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::run("analytics", &analytics::MIGRATIONS, analytics::assemble).await
+}
