@@ -48,10 +48,10 @@ impl NewAccount {
             wrong.insert("email".to_owned(), "this is no mail address".into());
         }
         if !is_name(&name) {
-            wrong.insert("name".to_owned(), "1 to 100 letters".into());
+            wrong.insert("name".to_owned(), "1 to 120 letters".into());
         }
-        if !(10..=200).contains(&password.len()) {
-            wrong.insert("password".to_owned(), "10 to 200 letters".into());
+        if !(10..=128).contains(&password.chars().count()) {
+            wrong.insert("password".to_owned(), "10 to 128 letters".into());
         }
         if wrong.is_empty() {
             return Ok(Self { email, name, password: password.to_owned() });
@@ -95,7 +95,7 @@ impl Shop {
             Failure::new(status, "wrong_credentials", "the mail address or the password is wrong")
         };
         let email = normal(email);
-        if !is_address(&email) || password.len() > 200 {
+        if !is_address(&email) || password.chars().count() > 128 {
             return Err(wrong());
         }
         let known: Option<(String, String)> =
@@ -118,7 +118,7 @@ impl Shop {
 }
 
 pub(crate) fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().count() <= 100 && !name.contains(char::is_control)
+    !name.is_empty() && name.chars().count() <= 120 && !name.contains(char::is_control)
 }
 
 fn normal(email: &str) -> String {

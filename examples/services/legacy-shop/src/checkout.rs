@@ -89,6 +89,15 @@ impl Basket {
 }
 
 impl Method {
+    /// 400 unless it can be charged at all.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        if self.token.len() > 200 || (self.token.is_empty() && self.kind != MethodKind::Invoice) {
+            let details = serde_json::json!({ "payment.token": "1 to 200 letters" });
+            return Err(Failure::invalid("a card or wallet needs its token").with(details));
+        }
+        Ok(())
+    }
+
     fn declines(&self, total_cents: i64) -> Option<&'static str> {
         match self.kind {
             MethodKind::Invoice if total_cents > INVOICE_MAX_CENTS => {

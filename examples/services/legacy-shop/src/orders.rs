@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::checkout::{Basket, Method, MethodKind, explain, history, place};
+use crate::checkout::{Basket, Method, explain, history, place};
 use crate::told::{Items, Listing, local, placeholders, time};
 use crate::{Shop, notifications};
 
@@ -93,11 +93,7 @@ async fn order(
     let key = headers.get("idempotency-key").map(HeaderValue::to_str).transpose();
     let key = key.ok().filter(|key| key.is_none_or(|key| (1..=200).contains(&key.len())));
     let key = key.ok_or_else(|| Failure::invalid("an Idempotency-Key has 1 to 200 letters"))?;
-    let token_letters = new.payment.token.len();
-    if token_letters > 200 || (token_letters == 0 && new.payment.kind != MethodKind::Invoice) {
-        let details = serde_json::json!({ "payment.token": "1 to 200 letters" });
-        return Err(Failure::invalid("a card or wallet needs its token").with(details));
-    }
+    new.payment.check()?;
     let basket = Basket::of(new.items.into_iter().map(|wanted| (wanted.product_id, wanted.quantity)))?;
     let mut write = shop.database.write().await?;
     let id = match place(&mut write, &caller.id, &basket, &new.payment, key).await {

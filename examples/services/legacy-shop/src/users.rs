@@ -99,7 +99,7 @@ async fn change_me(
 ) -> Result<Json<User>, Failure> {
     let name = changes.name.trim();
     if !is_name(name) {
-        let details = serde_json::json!({ "name": "1 to 100 letters" });
+        let details = serde_json::json!({ "name": "1 to 120 letters" });
         return Err(Failure::invalid("this is no name").with(details));
     }
     let mut write = shop.database.write().await?;
