@@ -1,3 +1,8 @@
-//! Who the shoppers are; issues their tokens.
+//! Serves who the shoppers are.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::run("user", &user::MIGRATIONS, user::assemble).await
+}
