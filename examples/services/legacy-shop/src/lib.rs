@@ -5,7 +5,7 @@
 //! It also has the rough edges that such a shop has, kept on purpose; whoever moves its routes to services meets them:
 //!
 //! - `generated_at` and `request_id` in every list and every product: no two answers are the same (`told.rs`);
-//! - tags and categories come in no order, the fields of a product in another order each time (`products.rs`);
+//! - tags and categories come in no order, the fields of a product in another order each time (`catalogue.rs`);
 //! - categories have ids made anew for each answer;
 //! - `price` is a float beside `price_cents`, and `/api/legacy/prices` knows floats only (`prices.rs`);
 //! - `placed_on` and `last_change` are local times that do not say where (`told.rs`);
@@ -36,15 +36,18 @@ mod told;
 mod accounts;
 mod users;
 
+mod catalogue;
 mod prices;
 mod products;
 mod search;
 mod stock;
 
+mod basket;
 mod checkout;
 mod notifications;
 mod orders;
 mod payments;
+mod refusal;
 mod shipments;
 
 mod analytics;
@@ -74,7 +77,7 @@ pub async fn assemble(chassis: &Chassis) -> Result<App, StartError> {
     let settings = &chassis.settings;
     // On loopback the gateway is the only one that comes by, and browsers of this machine by plain HTTP.
     let is_local = settings.listen()?.ip().is_loopback();
-    let yes = |name| settings.text(name).map_or(None, |value| Some(value == "yes"));
+    let yes = |name| settings.text(name).map(|value| value == "yes");
     let failed = |failure| StartError::Other(format!("passwords: {failure}"));
     let shop = Shop {
         database: chassis.database.clone(),

@@ -13,7 +13,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::checkout::{Basket, Method, explain, history, place};
+use crate::basket::{Basket, Method};
+use crate::checkout::{history, place};
+use crate::refusal::explain;
 use crate::told::{Items, Listing, local, placeholders, time};
 use crate::{Shop, notifications};
 

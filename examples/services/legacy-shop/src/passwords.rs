@@ -69,9 +69,9 @@ impl Passwords {
         });
         let right = matches.await? && known.is_some();
         if right {
-            self.forgive(email)
+            self.forgive(email);
         } else {
-            self.blame(email)
+            self.blame(email);
         }
         Ok(right)
     }

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::told::{Listing, row_id, time};
-use crate::{Shop, products};
+use crate::{Shop, catalogue};
 
 /// What somebody says of a product.
 #[derive(Debug, FromRow, Serialize, ToSchema)]
@@ -89,7 +89,7 @@ async fn post(
     if !wrong.is_empty() {
         return Err(Failure::invalid("this is no review").with(wrong));
     }
-    products::of_id(&shop.database, &new.product_id).await?;
+    catalogue::of_id(&shop.database, &new.product_id).await?;
     let (id, user_id, created_at) = (row_id(), caller.id, now_ms());
     let NewReview { product_id, rating, title, text } = new;
     let review = Review { id, product_id, user_id, rating, title, text, created_at };

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Shop;
-use crate::products::{Product, whole};
+use crate::catalogue::{Product, whole};
 use crate::told::Listing;
 
 const QUERY_LETTERS_MAX: usize = 200;

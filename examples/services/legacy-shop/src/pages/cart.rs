@@ -7,13 +7,16 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use chassis::{Failure, Page};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::visitor::Sent;
 use super::{Frame, Trouble, Visitor, money};
 use crate::Shop;
-use crate::checkout::{Basket, LINES_MAX, Method, MethodKind, QUANTITY_MAX, explain, place};
+use crate::basket::{Basket, LINES_MAX, Method, MethodKind, QUANTITY_MAX};
+use crate::catalogue::{of_id, these};
+use crate::checkout::place;
 use crate::orders::{Order, of_user};
-use crate::products::{of_id, these};
+use crate::refusal::explain;
 use crate::session::{SessionId, keep_guest};
 
 /// A line of the cart.
@@ -56,7 +59,7 @@ pub(super) struct Payment {
 }
 
 pub(super) async fn show(State(shop): State<Shop>, visitor: Visitor) -> Result<Response, Trouble> {
-    Ok(visitor.shown(&cart_page(&shop, &visitor, None).await?))
+    Ok(visitor.shown(&cart_page(&shop, &visitor).await?))
 }
 
 /// Puts so many more into the cart.
@@ -163,24 +166,25 @@ async fn refused(shop: &Shop, visitor: &Visitor, failure: &Failure) -> Result<Re
     if failure.status().is_server_error() {
         return Err(Failure::new(failure.status(), "internal", failure.body().message.clone()).into());
     }
+    let mut page = cart_page(shop, visitor).await?;
+    let name = |short: &Value| {
+        let id = short["product_id"].as_str().unwrap_or_default();
+        page.lines.iter().find(|line| line.id == id).map_or(id, |line| line.name.as_str()).to_owned()
+    };
     let short = failure.body().details.as_array().into_iter().flatten();
-    let short: Vec<String> = short
-        .map(|short| {
-            format!("{}: {} left", short["product_id"].as_str().unwrap_or_default(), short["available"])
-        })
-        .collect();
-    let wrong = format!("Nothing was ordered: {} {}", failure.body().message, short.join(", "));
-    let page = cart_page(shop, visitor, Some(wrong)).await?;
+    let short: Vec<String> =
+        short.map(|short| format!(" Of {} there are {}.", name(short), short["available"])).collect();
+    page.wrong = Some(format!("Nothing was ordered: {}.{}", failure.body().message, short.concat()));
     Ok((failure.status(), visitor.shown(&page)).into_response())
 }
 
-async fn cart_page(shop: &Shop, visitor: &Visitor, wrong: Option<String>) -> Result<CartPage, Failure> {
+async fn cart_page(shop: &Shop, visitor: &Visitor) -> Result<CartPage, Failure> {
     let (mut lines, mut total) = (Vec::new(), 0);
     for (id, name, cents, quantity) in in_cart(shop, &visitor.session).await? {
         total += cents * quantity;
         lines.push(Line { id, name, each: money(cents), quantity, together: money(cents * quantity) });
     }
-    Ok(CartPage { frame: visitor.frame(), lines, total: money(total), wrong })
+    Ok(CartPage { frame: visitor.frame(), lines, total: money(total), wrong: None })
 }
 
 async fn in_cart(shop: &Shop, session: &SessionId) -> Result<Vec<(String, String, i64, i64)>, sqlx::Error> {

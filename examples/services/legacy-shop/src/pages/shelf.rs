@@ -7,7 +7,7 @@ use chassis::{Failure, Page, Params, Part};
 use serde::Deserialize;
 
 use super::{Frame, Trouble, Visitor, money};
-use crate::products::{Product, category_counts, of_id, shelf, these};
+use crate::catalogue::{Product, category_counts, of_id, shelf, these};
 use crate::reviews::{Review, in_figures, of_product};
 use crate::told::Listing;
 use crate::{Shop, recommendations, search, stock};
