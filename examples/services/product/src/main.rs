@@ -1,3 +1,8 @@
-//! The catalogue and its search.
+//! Serves the catalogue and its search.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    chassis::run("product", &product::MIGRATIONS, product::assemble).await
+}
