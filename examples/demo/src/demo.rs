@@ -19,8 +19,9 @@ use crate::processes::Processes;
 use crate::programs::{self, Stores};
 use crate::settings::Settings;
 use crate::shop::{COLLECTOR, GATEWAY};
-use crate::shoppers::{Habits, Shoppers};
+use crate::shoppers::{Habits, Shoppers, Street};
 use crate::summary::{self, Style, Voice};
+use crate::tour::{self, TourError};
 
 /// The pace of people who stroll.
 const HABITS: Habits = Habits { think: Duration::from_millis(600), buys: 40 };
@@ -39,6 +40,8 @@ pub enum DemoError {
     Ports(#[from] Taken),
     #[error("{0}")]
     Start(#[from] StartError),
+    #[error("{0}")]
+    Tour(#[from] TourError),
 }
 
 fn list(paths: &[PathBuf]) -> String {
@@ -49,6 +52,8 @@ fn list(paths: &[PathBuf]) -> String {
 pub struct Demo {
     /// Its folder.
     pub folder: Folder,
+    /// Where its services keep what they know.
+    pub stores: Stores,
     /// All that runs.
     pub processes: Processes,
     /// What the proxies do.
@@ -67,14 +72,16 @@ pub async fn run(settings: &Settings) -> Result<(), DemoError> {
     let bin = own.parent().map(PathBuf::from).unwrap_or_default();
     let runs = bin.parent().unwrap_or(&bin).join("demo");
     let folder = Folder::make(&runs)?;
-    let programs = programs::all(&bin, &folder, &Stores::Embedded);
+    let stores = Stores::Embedded;
+    let programs = programs::all(&bin, &folder, &stores);
     let missing = programs::missing(&programs);
     if !missing.is_empty() {
         return Err(DemoError::Missing(missing));
     }
     port::all_free(&programs::ports())?;
     authority::issue(&folder.path().join("certs"))?;
-    let policies = Policies::copy(folder.path(), Chapter::Services)?;
+    let first = if settings.tour { Chapter::Monolith } else { Chapter::Services };
+    let policies = Policies::copy(folder.path(), first)?;
 
     let (voice, hear) = summary::speak();
     let (crash, crashes) = mpsc::unbounded_channel();
@@ -86,7 +93,7 @@ pub async fn run(settings: &Settings) -> Result<(), DemoError> {
     let served = tokio::spawn(collector.clone().serve(COLLECTOR, page));
     let shoppers = Arc::new(Shoppers::new(&format!("http://127.0.0.1:{GATEWAY}")));
     let processes = Processes::new(own, folder.path(), crash);
-    let mut demo = Demo { folder, processes, policies, collector, shoppers, voice };
+    let mut demo = Demo { folder, stores, processes, policies, collector, shoppers, voice };
 
     demo.voice.say(format!(
         "starting {} programs; their logs are in {}",
@@ -96,10 +103,11 @@ pub async fn run(settings: &Settings) -> Result<(), DemoError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let played = tokio::select! {
-        played = demo.play(settings, programs, open) => played,
+        played = demo.play(settings, programs, &open) => played,
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     };
+    let _ = open.send(None);
     demo.voice.say("ending all of it");
     tokio::select! {
         () = demo.end() => {}
@@ -123,9 +131,13 @@ impl Demo {
         &mut self,
         settings: &Settings,
         programs: Vec<Program>,
-        open: watch::Sender<Option<crate::shoppers::Street>>,
+        open: &watch::Sender<Option<Street>>,
     ) -> Result<(), DemoError> {
         self.processes.start(programs).await?;
+        if settings.tour {
+            self.voice.say("all of it runs; the tour begins");
+            return Ok(tour::play(self).await?);
+        }
         self.voice.say(format!("all of it runs\n\n{}", summary::places()));
         let _ = open.send(Some(self.shoppers.street.clone()));
         self.shoppers.stroll(usize::from(settings.shoppers), HABITS);

@@ -6,11 +6,14 @@
 pub mod demo;
 pub mod settings;
 
+pub mod tour;
+
 pub mod summary;
 
 pub mod shoppers;
 
 pub mod collector;
+pub mod ledger;
 pub mod metrics;
 
 pub mod programs;

@@ -150,17 +150,34 @@ impl Policies {
         }
     }
 
+    /// Writes back what is in force, after something wrong was written: nothing changes, and the gateway is content.
+    pub async fn restore(&self, text: &str) -> Result<(), EditError> {
+        self.replace(text)?;
+        let until = Instant::now() + SEEN_WITHIN;
+        while self.standing().await?.last_failure.is_some() {
+            if Instant::now() > until {
+                return Err(EditError::Unseen);
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// As an editor does: nobody ever sees half a document.
+    fn replace(&self, text: &str) -> io::Result<()> {
+        let path = self.folder.join(GATEWAY_POLICIES);
+        let part = path.with_extension("part");
+        fs::write(&part, text)?;
+        fs::rename(part, path)
+    }
+
     /// How the gateway stood before and after it looked at the document.
     async fn offer(&self, text: &str) -> Result<(Standing, Standing), EditError> {
         let before = self.standing().await?;
-        let path = self.folder.join(GATEWAY_POLICIES);
-        if fs::read_to_string(&path)? == text {
+        if self.gateway()? == text {
             return Ok((before.clone(), before));
         }
-        // As an editor does: nobody ever sees half a document.
-        let part = path.with_extension("part");
-        fs::write(&part, text)?;
-        fs::rename(part, path)?;
+        self.replace(text)?;
         let until = Instant::now() + SEEN_WITHIN;
         while Instant::now() < until {
             let now = self.standing().await?;

@@ -65,8 +65,12 @@ impl Street {
 
     /// Somebody who has never been here.
     pub fn stranger(&self) -> Customer {
-        let email = format!("{}@shoppers.example", Uuid::new_v4().simple());
-        Customer { street: self.clone(), email, known: Mutex::default() }
+        self.known(&format!("{}@shoppers.example", Uuid::new_v4().simple()))
+    }
+
+    /// Somebody with an account. All have the same password; it is a demo.
+    pub fn known(&self, email: &str) -> Customer {
+        Customer { street: self.clone(), email: email.to_owned(), known: Mutex::default() }
     }
 }
 
@@ -102,6 +106,11 @@ impl Customer {
         known.token.is_some() || known.cookie.is_some()
     }
 
+    /// The token the shop has given, if it has.
+    pub async fn token(&self) -> Option<String> {
+        self.known.lock().await.token.clone()
+    }
+
     /// Looks at something.
     pub async fn look(&self, kind: Kind, path: &str) -> Answer {
         self.ask(kind, self.get(path)).await
@@ -116,10 +125,17 @@ impl Customer {
 
     /// Buys one of each, under a key of its own. What was promised is written down.
     pub async fn order(&self, products: &[String]) -> Answer {
+        self.order_traced(products, &Uuid::new_v4().simple().to_string()).await
+    }
+
+    /// The same, under a trace id of the shopper's own: 32 hexadecimal digits.
+    pub async fn order_traced(&self, products: &[String], trace: &str) -> Answer {
         let items: Vec<_> = products.iter().map(|id| json!({ "product_id": id, "quantity": 1 })).collect();
         let body = json!({ "items": items, "payment": { "type": "card", "token": CARD } });
         let key = Uuid::new_v4().to_string();
         let request = self.post("/api/orders").header("idempotency-key", &key).json(&body);
+        // A caller from outside may name a trace; whether it is recorded is for the gateway to say.
+        let request = request.header("traceparent", format!("00-{trace}-{:016x}-00", fastrand::u64(1..)));
         let answer = self.ask(Kind::Order, request).await;
         if matches!(answer.status, 201 | 202)
             && let Some(id) = answer.body.get("id").and_then(word)

@@ -19,6 +19,8 @@ pub use sight::{Pace, Sight};
 /// How often it is drawn, and how often a line is written where nothing can be redrawn.
 const DRAW_EVERY: Duration = Duration::from_secs(2);
 const LINE_EVERY: u32 = 3;
+/// A line that is longer would wrap in most terminals, and then the place where the block began is not known.
+const WIDTH: usize = 100;
 /// Rates are those of the last ten seconds.
 const SIGHTS: usize = 6;
 
@@ -155,15 +157,33 @@ impl History {
             let p99 = p99.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0}"));
             let _ = writeln!(text, "  {name:<16}{per_second:>12.1}{errors:>12.1}{p99:>10}");
         }
+        let _ = writeln!(
+            text,
+            "\n  {:<16}{:>12}{:>12}{:>10}{:>10}",
+            "shoppers", "asked", "failed", "p50 ms", "p99 ms"
+        );
+        let lately = since(figures, self.sights.front().map(|(_, before)| before)?);
+        for (kind, tally) in &lately {
+            let all = figures.get(kind)?;
+            let time =
+                |share| tally.times.quantile(share).map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0}"));
+            let (p50, p99) = (time(0.5), time(0.99));
+            let kind = format!("{kind:?}").to_lowercase();
+            let _ = writeln!(text, "  {kind:<16}{:>12}{:>12}{p50:>10}{p99:>10}", all.asked(), all.failed());
+        }
         let breakers = now.breakers();
         let breakers = if breakers.is_empty() { "all closed".to_owned() } else { breakers.join("; ") };
         let orders = figures.get(&Kind::Order).map(words).unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "\n  breakers   {breakers}\n  orders     {orders}\n  shoppers   {}\n",
-            self.line()
-        );
-        let _ = write!(text, "{}", places());
+        let (refused, failed) = unwell(figures);
+        for (what, told) in [
+            ("breakers", breakers),
+            ("orders", orders),
+            ("refused", list(&refused)),
+            ("failed", list(&failed)),
+        ] {
+            let _ = writeln!(text, "  {what:<10} {}", told.chars().take(WIDTH - 14).collect::<String>());
+        }
+        let _ = write!(text, "\n{}", places());
         Some(text)
     }
 
@@ -180,20 +200,26 @@ impl History {
             }
         }
         let asked: u64 = now.values().map(Tally::asked).sum();
-        let (mut refused, mut wrong) = (BTreeMap::new(), BTreeMap::new());
-        for tally in now.values() {
-            add(&mut refused, &tally.refused);
-            add(&mut wrong, &tally.wrong);
-        }
+        let (refused, failed) = unwell(now);
         let open = sight.breakers().len();
         format!(
             "{} s: {asked} asked, refused {}, failed {}, {open} breakers open; p50/p99 ms: {}",
             self.seconds(),
             list(&refused),
-            list(&wrong),
+            list(&failed),
             times.join(", ")
         )
     }
+}
+
+/// What was refused and what failed, of all kinds together.
+fn unwell(figures: &BTreeMap<Kind, Tally>) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+    let (mut refused, mut failed) = (BTreeMap::new(), BTreeMap::new());
+    for tally in figures.values() {
+        add(&mut refused, &tally.refused);
+        add(&mut failed, &tally.wrong);
+    }
+    (refused, failed)
 }
 
 fn add(sum: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {

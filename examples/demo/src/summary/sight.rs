@@ -96,6 +96,11 @@ impl Sight {
         open
     }
 
+    /// How many requests the gateway had answered by this target.
+    pub fn answered_by(&self, target: &str) -> f64 {
+        self.gateway.sum("banyan_requests_total", |sample| sample.label("target") == target)
+    }
+
     /// Sum of a counter of the gateway.
     pub fn at_gateway(&self, name: &str, fits: impl Fn(&Sample) -> bool) -> f64 {
         self.gateway.sum(name, fits)

@@ -1,0 +1,115 @@
+//! What is true in the end: counted in the databases themselves, whatever the services say.
+
+use std::collections::{BTreeMap, HashSet};
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyPool, Row};
+
+use crate::folder::Folder;
+use crate::programs::Stores;
+
+/// The books of the services that handle money and goods.
+#[derive(Debug)]
+pub struct Ledger {
+    order: AnyPool,
+    payment: AnyPool,
+    inventory: AnyPool,
+}
+
+/// How the books of orders and payments stand.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Books {
+    /// Orders by their status.
+    pub orders: BTreeMap<String, i64>,
+    /// Orders that are not done with.
+    pub open: i64,
+    /// Orders that were charged twice.
+    pub doubled: i64,
+    /// Completed orders that nobody was charged for.
+    pub unpaid: i64,
+    /// Orders that will not be delivered, and whose money was not given back.
+    pub kept_money: i64,
+}
+
+/// How much there is of a product.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Stock {
+    /// On the shelf.
+    pub on_hand: i64,
+    /// Of it, promised to somebody.
+    pub reserved: i64,
+    /// Sold so far.
+    pub sold: i64,
+}
+
+impl Ledger {
+    /// Opens the books of this run, to read.
+    pub async fn open(run: &Folder, stores: &Stores) -> Result<Self, sqlx::Error> {
+        sqlx::any::install_default_drivers();
+        let open = async |service: &str| {
+            let url = match stores {
+                Stores::Embedded => format!("sqlite://{}?mode=ro", run.database(service).display()),
+                Stores::Servers { postgres, .. } => format!("{postgres}/{service}"),
+            };
+            AnyPoolOptions::new().max_connections(2).connect(&url).await
+        };
+        Ok(Self {
+            order: open("order").await?,
+            payment: open("payment").await?,
+            inventory: open("inventory").await?,
+        })
+    }
+
+    /// How orders and payments stand. Two databases are read one after the other: it is exact when nothing moves.
+    pub async fn books(&self) -> Result<Books, sqlx::Error> {
+        let mut books = Books::default();
+        let statuses = "SELECT status, CAST(COUNT(*) AS BIGINT) AS many FROM order_view GROUP BY status";
+        for row in sqlx::query(statuses).fetch_all(&self.order).await? {
+            books.orders.insert(row.try_get("status")?, row.try_get("many")?);
+        }
+        let open = "SELECT CAST(COUNT(*) AS BIGINT) FROM saga WHERE state = 'open'";
+        books.open = sqlx::query_scalar(open).fetch_one(&self.order).await?;
+        let charged = "SELECT order_id, CAST(COUNT(*) AS BIGINT) AS many, \
+                       CAST(SUM(amount_cents - refunded_cents) AS BIGINT) AS cents \
+                       FROM provider_charge WHERE status = 'charged' GROUP BY order_id";
+        let mut paid = HashSet::new();
+        for row in sqlx::query(charged).fetch_all(&self.payment).await? {
+            let (many, cents): (i64, i64) = (row.try_get("many")?, row.try_get("cents")?);
+            books.doubled += i64::from(many > 1);
+            if cents > 0 {
+                paid.insert(row.try_get::<String, _>("order_id")?);
+            }
+        }
+        for (id, status) in self.orders().await? {
+            match status.as_str() {
+                "completed" => books.unpaid += i64::from(!paid.contains(&id)),
+                "cancelled" | "rejected" => books.kept_money += i64::from(paid.contains(&id)),
+                _ => {}
+            }
+        }
+        Ok(books)
+    }
+
+    /// Every order and its status.
+    pub async fn orders(&self) -> Result<BTreeMap<String, String>, sqlx::Error> {
+        let rows = sqlx::query("SELECT order_id, status FROM order_view").fetch_all(&self.order).await?;
+        rows.iter().map(|row| Ok((row.try_get("order_id")?, row.try_get("status")?))).collect()
+    }
+
+    /// How much there is of a product, and how much of it was sold.
+    pub async fn stock(&self, product: &str) -> Result<Stock, sqlx::Error> {
+        let shelf = "SELECT on_hand, reserved FROM stock WHERE product_id = $1";
+        let row = sqlx::query(shelf).bind(product).fetch_one(&self.inventory).await?;
+        let sold = "SELECT CAST(COALESCE(SUM(i.quantity), 0) AS BIGINT) FROM reservation_item i \
+                    JOIN reservation r ON r.reservation_id = i.reservation_id \
+                    WHERE r.state = 'confirmed' AND i.product_id = $1";
+        let sold = sqlx::query_scalar(sold).bind(product).fetch_one(&self.inventory).await?;
+        Ok(Stock { on_hand: row.try_get("on_hand")?, reserved: row.try_get("reserved")?, sold })
+    }
+
+    /// Shelves with less than nothing on them, or more promised than there is.
+    pub async fn oversold(&self) -> Result<i64, sqlx::Error> {
+        let wrong = "SELECT CAST(COUNT(*) AS BIGINT) FROM stock WHERE on_hand < 0 OR reserved < 0 OR reserved > on_hand";
+        sqlx::query_scalar(wrong).fetch_one(&self.inventory).await
+    }
+}
