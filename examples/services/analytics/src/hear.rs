@@ -38,6 +38,7 @@ impl Consumer for Reporter {
         &["order.*", "review.*", "shipment.*", "user.*"]
     }
 
+    #[tracing::instrument(skip_all, fields(otel.name = format!("hear {}", event.kind), event.subject))]
     async fn hear(&self, write: &mut Write, event: &Event) -> Result<(), Failure> {
         let day = day(&event.time)?;
         if let Some(status) = event.kind.strip_prefix("order.").and_then(Status::of) {

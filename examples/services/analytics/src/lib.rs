@@ -7,11 +7,11 @@
 use chassis::{App, Chassis, StartError};
 use sqlx::migrate::Migrator;
 
+mod pages;
 mod figures;
 mod hear;
-mod pages;
-mod retention;
 mod sales;
+mod retention;
 mod status;
 
 /// Its tables.

@@ -62,6 +62,7 @@ async fn sales(
 /// What was sold, by product, the one that brought in most first.
 #[utoipa::path(get, path = "/api/analytics/products", tag = "analytics", params(Page), responses(
     (status = 200, description = "a page of them", body = Products),
+    (status = 400, description = "the page is no number", body = FailureBody),
     (status = 401, description = "nobody is signed in", body = FailureBody),
     (status = 403, description = "this is for staff", body = FailureBody)))]
 async fn products(

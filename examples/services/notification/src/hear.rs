@@ -50,6 +50,7 @@ impl Consumer for Listener {
         &["order.*", "shipment.*", "user.registered"]
     }
 
+    #[tracing::instrument(skip_all, fields(otel.name = format!("hear {}", event.kind), event.subject))]
     async fn hear(&self, write: &mut Write, event: &Event) -> Result<(), Failure> {
         let Some(stage) = Stage::of(&event.kind) else { return Ok(()) };
         let happening: Happening = event.read()?;

@@ -11,13 +11,13 @@ use chassis::{App, Chassis, StartError};
 use sqlx::migrate::Migrator;
 use tokio::sync::Notify;
 
-mod addressee;
-mod hear;
-mod messages;
 mod pages;
+mod hear;
 mod sender;
-mod stage;
+mod messages;
 mod template;
+mod addressee;
+mod stage;
 mod words;
 
 /// Its tables, and what it says until somebody finds better words.

@@ -40,6 +40,7 @@ pub(crate) fn routes(database: Database) -> OpenApiRouter {
 /// What the caller was told, newest first; the last 200.
 #[utoipa::path(get, path = "/api/notifications", tag = "notifications", params(Page), responses(
     (status = 200, description = "a page of it", body = List),
+    (status = 400, description = "the page is no number", body = FailureBody),
     (status = 401, description = "nobody is signed in", body = FailureBody)))]
 async fn list(
     State(database): State<Database>,

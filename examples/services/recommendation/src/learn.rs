@@ -47,6 +47,7 @@ impl Consumer for Learner {
         &["order.completed", "review.posted"]
     }
 
+    #[tracing::instrument(skip_all, fields(otel.name = format!("hear {}", event.kind), event.subject))]
     async fn hear(&self, write: &mut Write, event: &Event) -> Result<(), Failure> {
         if event.kind == "review.posted" {
             let review: Review = event.read()?;

@@ -8,9 +8,9 @@
 use chassis::{App, Chassis, StartError};
 use sqlx::migrate::Migrator;
 
-mod advise;
-mod learn;
 mod pages;
+mod learn;
+mod advise;
 mod score;
 
 /// Its tables.

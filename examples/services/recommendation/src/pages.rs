@@ -31,8 +31,9 @@ pub(crate) fn routes(database: Database) -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list)).with_state(database)
 }
 
-/// What a shopper may like: with a product, or with what they bought. Whoever is not signed in, or new, is told what
-/// sells best.
+/// What a shopper may like: with a product, or with what they bought.
+///
+/// Whoever is not signed in, or new, is told what sells best.
 #[utoipa::path(get, path = "/api/recommendations", tag = "recommendations", params(To), responses(
     (status = 200, description = "the best first; none of them are the caller's already", body = List),
     (status = 400, description = "no product is called this", body = FailureBody)))]

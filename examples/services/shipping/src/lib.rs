@@ -9,9 +9,9 @@ use std::time::Duration;
 use chassis::{App, Chassis, StartError};
 use sqlx::migrate::Migrator;
 
+mod pages;
 mod courier;
 mod orders;
-mod pages;
 mod quote;
 mod shipments;
 mod state;

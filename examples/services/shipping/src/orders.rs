@@ -27,6 +27,7 @@ impl Consumer for Orders {
         &["order.completed", "order.cancelled"]
     }
 
+    #[tracing::instrument(skip_all, fields(otel.name = format!("hear {}", event.kind), event.subject))]
     async fn hear(&self, write: &mut Write, event: &Event) -> Result<(), Failure> {
         let order: Order = event.read()?;
         let shipments = &self.shipments;
