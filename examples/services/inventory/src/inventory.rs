@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chassis::Chassis;
 
+use crate::cache::{Cache, Taken};
 use crate::items::{self, Wrong};
 use crate::ledger::{Ledger, Reserved, Stock};
 use crate::refusal::Refusal;
@@ -18,6 +19,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Inventory {
     pub(crate) ledger: Ledger,
+    pub(crate) cache: Cache,
 }
 
 impl Inventory {
@@ -34,7 +36,9 @@ impl Inventory {
             let wrong = Wrong::from([("on_hand".to_owned(), "is from 0 to 1000000000")]);
             return Err(Refusal::Invalid(wrong));
         }
-        self.ledger.put(product, on_hand).await
+        let stock = self.ledger.put(product, on_hand).await?;
+        self.cache.forget(product).await;
+        Ok(stock)
     }
 
     /// Reserves all that is wanted, or nothing.
@@ -42,7 +46,11 @@ impl Inventory {
     pub(crate) async fn reserve(&self, wish: &Wish) -> Result<Reserved, Refusal> {
         // A promotion's crowd comes when all is sold. Those who can be told so by a look never stand in the line of those
         // who write.
-        let short = self.ledger.shortage(&wish.items).await?;
+        let (taken, short) = match self.cache.take(&wish.items).await {
+            Taken::All => (true, Vec::new()),
+            Taken::Short(short) => (false, short),
+            Taken::Unknown => (false, self.ledger.shortage(&wish.items).await?),
+        };
         if !short.is_empty() {
             // After the look, or one who holds the last piece would be told that it is gone.
             return match self.ledger.find(&wish.id).await? {
@@ -50,7 +58,12 @@ impl Inventory {
                 None => Err(Refusal::OutOfStock(short)),
             };
         }
-        self.ledger.reserve(wish).await
+        let reserved = self.ledger.reserve(wish).await;
+        // If the caller hangs up in between, nobody gives it back; the next reconciliation does.
+        if taken && !matches!(reserved, Ok(Reserved::Now(_))) {
+            self.cache.give(&wish.items).await;
+        }
+        reserved
     }
 
     /// The reservation of this name.
@@ -71,6 +84,7 @@ impl Inventory {
     pub(crate) async fn release(&self, id: &str) -> Result<Reservation, Refusal> {
         items::id("reservation_id", id)?;
         let ended = self.ledger.release(id).await?;
+        self.cache.give(&ended.freed).await;
         Ok(ended.reservation)
     }
 
@@ -93,6 +107,9 @@ impl Inventory {
         let (freed, more) = self.ledger.expire().await?;
         if !freed.is_empty() {
             tracing::info!(reservations = freed.len(), "expired");
+            for items in &freed {
+                self.cache.give(items).await;
+            }
         }
         self.ledger.forget().await?;
         Ok(more)

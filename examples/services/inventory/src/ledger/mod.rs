@@ -18,8 +18,8 @@ use crate::reservation::{Reservation, State};
 mod ending;
 mod reserving;
 mod shelf;
+mod turns;
 
-pub(crate) use ending::Ended;
 pub(crate) use reserving::Reserved;
 
 /// The books.

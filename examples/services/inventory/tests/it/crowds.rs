@@ -39,13 +39,13 @@ async fn those_who_want_the_same_in_another_order_do_not_block_each_other() {
     let asked = (0..300).map(async |number: usize| {
         let mut wanted: Vec<(&str, i64)> = products.iter().map(|product| (*product, 1)).collect();
         wanted.rotate_left(number % 3);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             wanted.reverse();
         }
         wanted.truncate(2 + number % 2);
         let id = format!("r-{number}");
         match reserve(&service, &id, &wanted).await.status {
-            201 if number % 5 == 0 => assert_eq!(end(&service, &id, "release").await.status, 200),
+            201 if number.is_multiple_of(5) => assert_eq!(end(&service, &id, "release").await.status, 200),
             201 => {
                 assert_eq!(end(&service, &id, "confirm").await.status, 200);
                 for (product, _) in wanted {

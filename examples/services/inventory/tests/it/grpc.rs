@@ -99,7 +99,7 @@ async fn crowds_at_both_doors_get_what_is_there_and_no_more() {
     fill(&service, "p-hot", 40).await;
     let asked = (0..120).map(async |number: usize| {
         let id = format!("r-{number}");
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             return reserve(&service, &id, &[("p-hot", 1)]).await.status == 201;
         }
         let answer = client.clone().reserve(wanted(&id, &[("p-hot", 1)])).await.unwrap().into_inner();

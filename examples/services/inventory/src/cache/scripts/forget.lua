@@ -1,0 +1,2 @@
+-- Forgets counters until the next reconciliation. KEYS: counters.
+return {redis.call('DEL', unpack(KEYS))}

@@ -1,0 +1,3 @@
+-- Gives the lock back, if it is still one's own. KEYS: lock; ARGV: who.
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {0} end
+return {redis.call('DEL', KEYS[1])}
