@@ -25,7 +25,7 @@ CREATE TABLE cart_lines (
     PRIMARY KEY (session_id, product_id)
 );
 
--- `name_words` and `all_words` are for the search: lower case, one blank around each word.
+-- `words` is for the search: lower case, one blank around each word.
 CREATE TABLE products (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
@@ -34,8 +34,7 @@ CREATE TABLE products (
     price_cents BIGINT NOT NULL,
     currency TEXT NOT NULL,
     updated_at BIGINT NOT NULL,
-    name_words TEXT NOT NULL,
-    all_words TEXT NOT NULL
+    words TEXT NOT NULL
 );
 CREATE INDEX products_by_category ON products (category, id);
 

@@ -66,17 +66,19 @@ pub(crate) async fn shelf(
     Ok(Listing::new(items, page, total))
 }
 
-/// The products of these ids that are there, in the order of the ids.
+/// The products of these ids that are there, in the order they were asked for.
 pub(crate) async fn these(database: &Database, ids: &[String]) -> Result<Vec<Product>, sqlx::Error> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let sql = format!("SELECT * FROM products WHERE id IN ({}) ORDER BY id", placeholders(ids.len()));
+    let sql = format!("SELECT * FROM products WHERE id IN ({})", placeholders(ids.len()));
     let mut query = sqlx::query_as(AssertSqlSafe(sql));
     for id in ids {
         query = query.bind(id);
     }
-    whole(database, query.fetch_all(database.pool()).await?).await
+    let mut found: Vec<Product> = query.fetch_all(database.pool()).await?;
+    found.sort_by_key(|product| ids.iter().position(|id| *id == product.id));
+    whole(database, found).await
 }
 
 /// The product of this id, or 404.

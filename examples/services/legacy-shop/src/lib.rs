@@ -11,7 +11,7 @@
 //! - `placed_on` and `last_change` are local times that do not say where (`told.rs`);
 //! - a `server` header that tells everybody what runs here;
 //! - the front page asks the database for each product anew: N+1 (`pages/shelf.rs`);
-//! - the search reads the whole catalogue, recommendations and analytics read the orders.
+//! - the search reads the whole catalogue and knows no accents, recommendations and analytics read the orders.
 //!
 //! A caller is a session (a cookie, or its id as a bearer token) or who the gateway says it is: see `identity.rs`, which also
 //! says what that trust rests on.

@@ -170,7 +170,10 @@ async fn cancel(
     sqlx::query(query).bind(now).bind(&id).execute(&mut *write).await?;
     let query = "UPDATE payments SET status = 'refunded', refunded_cents = amount_cents WHERE order_id = $1";
     sqlx::query(query).bind(&id).execute(&mut *write).await?;
-    for item in &order.items {
+    let mut items = order.items;
+    // The order in which checkouts lock them. The database's own order of texts depends on its locale.
+    items.sort_by(|one, other| one.product_id.cmp(&other.product_id));
+    for item in &items {
         let query = "UPDATE stock SET on_hand = on_hand + $1 WHERE product_id = $2";
         sqlx::query(query).bind(item.quantity).bind(&item.product_id).execute(&mut *write).await?;
     }

@@ -135,7 +135,7 @@ async fn update(
     new.check()?;
     let mut write = shop.database.write().await?;
     let query = "UPDATE products SET name = $2, description = $3, category = $4, price_cents = $5, currency = $6, \
-                 updated_at = $7, name_words = $8, all_words = $9 WHERE id = $1";
+                 updated_at = $7, words = $8 WHERE id = $1";
     if new.bound(query, &id).execute(&mut *write).await?.rows_affected() == 0 {
         return Err(Failure::not_found("product"));
     }
@@ -177,7 +177,7 @@ impl NewProduct {
     /// Puts it into the catalogue and onto the shelf; `false` if the id is taken.
     pub(crate) async fn insert(&self, write: &mut Write, id: &str, stock: i64) -> Result<bool, sqlx::Error> {
         let query = "INSERT INTO products (id, name, description, category, price_cents, currency, updated_at, \
-                     name_words, all_words) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING";
+                     words) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING";
         if self.bound(query, id).execute(&mut **write).await?.rows_affected() == 0 {
             return Ok(false);
         }
@@ -209,7 +209,6 @@ impl NewProduct {
             .bind(self.price_cents)
             .bind(&self.currency)
             .bind(now_ms())
-            .bind(format!(" {} ", words(&self.name).join(" ")))
             .bind(format!(" {} ", words(&all).join(" ")))
     }
 }

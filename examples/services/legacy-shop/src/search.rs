@@ -1,5 +1,8 @@
 //! `/api/search`: every word must be there, the last one may be unfinished. It reads the whole catalogue each time.
 
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
+
 use axum::Json;
 use axum::extract::State;
 use chassis::{Database, Failure, FailureBody, Page, Params};
@@ -15,6 +18,15 @@ use crate::told::Listing;
 
 const QUERY_LETTERS_MAX: usize = 200;
 const QUERY_WORDS_MAX: usize = 8;
+/// More than this nobody leafs through.
+const FOUND_MAX: usize = 500;
+
+/// What is looked for.
+struct Wanted {
+    whole: Vec<String>,
+    /// What the word begins with that is still being typed.
+    beginning: Option<String>,
+}
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -27,7 +39,7 @@ pub(crate) fn routes() -> OpenApiRouter<Shop> {
     OpenApiRouter::new().routes(routes!(search))
 }
 
-/// Products that have all these words. Those that have them in the name come first.
+/// Products that have all these words, the best first.
 #[utoipa::path(get, path = "/api/search", tag = "products", params(Query, Page),
     responses((status = 200, body = Listing<Product>), (status = 400, body = FailureBody)))]
 async fn search(
@@ -42,41 +54,72 @@ async fn search(
     Ok(Json(found(&shop.database, &query.q, page).await?))
 }
 
-/// A page of what is found.
+/// A page of what is found, the best first.
 #[tracing::instrument(skip(database, page))]
 pub(crate) async fn found(
     database: &Database,
     query: &str,
     page: Page,
 ) -> Result<Listing<Product>, sqlx::Error> {
-    let words: Vec<String> = words(query).into_iter().take(QUERY_WORDS_MAX).collect();
-    let Some((last, others)) = words.split_last() else { return Ok(Listing::new(Vec::new(), page, 0)) };
-    let unfinished = if query.ends_with(' ') { format!("% {last} %") } else { format!("% {last}%") };
-    let patterns: Vec<String> = others.iter().map(|word| format!("% {word} %")).chain([unfinished]).collect();
-    let terms = |column: &str, between: &str, term: &dyn Fn(&str, usize) -> String| {
-        (1..=patterns.len()).map(|number| term(column, number)).collect::<Vec<_>>().join(between)
-    };
-    let all = terms("all_words", " AND ", &|column, number| format!("{column} LIKE ${number}"));
-    let in_name = terms("name_words", " + ", &|column, number| {
-        format!("CASE WHEN {column} LIKE ${number} THEN 1 ELSE 0 END")
-    });
-    let (limit, offset) = (patterns.len() + 1, patterns.len() + 2);
-    let count = format!("SELECT CAST(COUNT(*) AS BIGINT) FROM products WHERE {all}");
-    let rows = format!(
-        "SELECT * FROM products WHERE {all} ORDER BY {in_name} DESC, id LIMIT ${limit} OFFSET ${offset}"
-    );
-    let mut count = sqlx::query_scalar(AssertSqlSafe(count));
-    let mut rows = sqlx::query_as(AssertSqlSafe(rows));
-    for pattern in &patterns {
-        (count, rows) = (count.bind(pattern), rows.bind(pattern));
+    let query = Wanted::of(query);
+    let patterns = query.patterns();
+    if patterns.is_empty() {
+        return Ok(Listing::new(Vec::new(), page, 0));
     }
-    let total = count.fetch_one(database.pool()).await?;
-    let rows = rows.bind(page.size()).bind(page.offset()).fetch_all(database.pool()).await?;
-    Ok(Listing::new(whole(database, rows).await?, page, total))
+    let all: Vec<String> = (1..=patterns.len()).map(|number| format!("words LIKE ${number}")).collect();
+    let sql = format!("SELECT * FROM products WHERE {} ORDER BY id LIMIT {FOUND_MAX}", all.join(" AND "));
+    let mut rows = sqlx::query_as(AssertSqlSafe(sql));
+    for pattern in &patterns {
+        rows = rows.bind(pattern);
+    }
+    let mut found = whole(database, rows.fetch_all(database.pool()).await?).await?;
+    found.sort_by_cached_key(|product| (Reverse(query.score(product)), product.id.clone()));
+    let place = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+    let total = i64::try_from(found.len()).unwrap_or(i64::MAX);
+    let items = found.into_iter().skip(place(page.offset())).take(place(page.size())).collect();
+    Ok(Listing::new(items, page, total))
 }
 
-/// The words of a text, in lower case. Only letters and digits, so none of them means something in a LIKE.
+impl Wanted {
+    fn of(query: &str) -> Self {
+        let mut whole = words(query);
+        whole.truncate(QUERY_WORDS_MAX);
+        // What is followed by a blank is typed to the end, and one letter is no beginning.
+        let is_open = !query.ends_with(char::is_whitespace);
+        let beginning = whole.pop_if(|last| is_open && last.chars().count() > 1);
+        Self { whole, beginning }
+    }
+
+    fn patterns(&self) -> Vec<String> {
+        let whole = self.whole.iter().map(|word| format!("% {word} %"));
+        whole.chain(self.beginning.iter().map(|word| format!("% {word}%"))).collect()
+    }
+
+    /// What the words say of a product: one in its name says most, and a whole one twice as much as a beginning.
+    fn score(&self, product: &Product) -> u32 {
+        let tags = product.tags.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let fields = [(8, &product.name), (4, &tags), (3, &product.category), (1, &product.description)];
+        let mut weights: HashMap<String, u32> = HashMap::new();
+        for (weight, text) in fields {
+            for word in words(text).into_iter().collect::<HashSet<_>>() {
+                *weights.entry(word).or_default() += weight;
+            }
+        }
+        let whole: u32 = self.whole.iter().map(|word| 2 * weights.get(word).copied().unwrap_or(0)).sum();
+        let begun = self.beginning.iter().flat_map(|begun| {
+            let those = weights.iter().filter(|(word, _)| word.starts_with(begun.as_str()));
+            those.map(move |(word, weight)| if word == begun { 2 * weight } else { *weight })
+        });
+        whole + begun.max().unwrap_or(0)
+    }
+}
+
+/// The words of a text, in lower case. Only letters and digits, so none of them means something in a LIKE. An `é` is not
+/// an `e` here: who does not type the accent does not find it.
 pub(crate) fn words(text: &str) -> Vec<String> {
-    let split = text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
-    split.map(str::to_lowercase).collect()
+    let text = text.to_lowercase().replace(['\'', '’'], "");
+    text.split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }

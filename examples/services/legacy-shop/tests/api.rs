@@ -56,7 +56,11 @@ async fn the_catalogue_is_that_of_the_product_service() {
     let tea = shop.get("/api/products?category=tea").await.body;
     assert_eq!((&tea["total"], &tea["items"][0]["id"]), (&json!(6), &json!("p-009")));
     let some = shop.get("/api/products?ids=p-003,p-001,p-999").await.body;
-    assert_eq!((&some["items"][0]["id"], &some["items"][1]["id"]), (&json!("p-001"), &json!("p-003")));
+    assert_eq!(
+        (&some["items"][0]["id"], &some["items"][1]["id"]),
+        (&json!("p-003"), &json!("p-001")),
+        "as they were asked for"
+    );
     assert_eq!(some["missing"], json!(["p-999"]));
     assert_eq!(shop.get("/api/products/p-999").await.status, 404);
     let many = vec!["p-001"; 101].join(",");
@@ -66,6 +70,9 @@ async fn the_catalogue_is_that_of_the_product_service() {
     assert_eq!(ids, [json!("p-013"), json!("p-018")], "the last word may be unfinished");
     assert_eq!(shop.get("/api/search?q=cas%20iron").await.body["total"], 0, "the others may not");
     assert_eq!(shop.get("/api/search?q=%25").await.body["total"], 0, "nothing in a query is a pattern");
+    assert_eq!(shop.get("/api/search?q=chefs").await.body["items"][0]["id"], "p-015");
+    let set = shop.get("/api/search?q=set&size=2&page=2").await.body;
+    assert_eq!((&set["total"], set["items"].as_array().unwrap().len()), (&json!(4), 2));
     assert_eq!(shop.get("/api/search?q=TEAPOT").await.body["items"][0]["id"], "p-013");
 }
 
