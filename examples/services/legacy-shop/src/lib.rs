@@ -5,13 +5,19 @@
 //! It also has the rough edges that such a shop has, kept on purpose; whoever moves its routes to services meets them:
 //!
 //! - `generated_at` and `request_id` in every list and every product: no two answers are the same (`told.rs`);
-//! - tags and categories come in no order, the fields of a product in another order each time (`catalogue.rs`);
+//! - tags and categories come in no order, the fields of a product in another order each time (`products.rs`);
 //! - categories have ids made anew for each answer;
 //! - `price` is a float beside `price_cents`, and `/api/legacy/prices` knows floats only (`prices.rs`);
 //! - `placed_on` and `last_change` are local times that do not say where (`told.rs`);
 //! - a `server` header that tells everybody what runs here;
 //! - the front page asks the database for each product anew: N+1 (`pages/shelf.rs`);
 //! - the search reads the whole catalogue and knows no accents, recommendations and analytics read the orders.
+//!
+//! Some paths of the map it never needed, and answers them with 404: reservations and single charges (both are part of an
+//! order here), public keys (a session is no token), templates and preferences of messages.
+//!
+//! Settings beside those of the chassis: `SEED=none` begins empty (`seed.rs`), `TRUST_GATEWAY=yes|no` (`identity.rs`), and
+//! `SECURE_COOKIES=yes|no`: cookies over TLS only, which is so unless the shop listens on loopback.
 //!
 //! A caller is a session (a cookie, or its id as a bearer token) or who the gateway says it is: see `identity.rs`, which also
 //! says what that trust rests on.
