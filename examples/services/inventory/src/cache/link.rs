@@ -88,6 +88,7 @@ impl Link {
     }
 
     /// Takes all of these or nothing.
+    #[tracing::instrument(name = "take from the counters", skip_all, fields(otel.kind = "client", db.system = "redis"))]
     pub(super) async fn take(&self, items: &Items) -> Result<Taken, Error> {
         let answer = self.run(TAKE, counters(items), quantities(items)).await?;
         Ok(match answer.split_first() {

@@ -15,6 +15,7 @@ pub(crate) enum Reserved {
 
 impl Ledger {
     /// Reserves, or says why not. Whoever asks again gets the same answer.
+    #[tracing::instrument(name = "write it in the books", skip_all)]
     pub(crate) async fn reserve(&self, wish: &Wish) -> Result<Reserved, Refusal> {
         let now = now_ms();
         let expires_at = now + wish.ttl_ms;
