@@ -14,6 +14,9 @@ use super::orders::{Orders, Placed};
 
 /// A shopper waits a little longer than the shop's own deadlines; what takes longer is no answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The gateway closes connections that say nothing for a minute. Who gives them up earlier never asks on one that is just
+/// being closed.
+const IDLE_FOR: Duration = Duration::from_secs(20);
 /// What a shopper pays with.
 const CARD: &str = "tok_visa";
 
@@ -59,7 +62,8 @@ pub struct Answer {
 impl Street {
     /// A street that leads to the shop at this address.
     pub fn new(shop: &str) -> Self {
-        let client = Client::builder().timeout(PATIENCE).build().unwrap_or_default();
+        let client =
+            Client::builder().timeout(PATIENCE).pool_idle_timeout(IDLE_FOR).build().unwrap_or_default();
         Self { shop: shop.into(), client, figures: Arc::default(), orders: Arc::default() }
     }
 

@@ -9,7 +9,7 @@ use crate::shoppers::{Kind, Rush};
 const LASTS: Duration = Duration::from_secs(6);
 
 fn load() -> [Rush; 4] {
-    [rush(Kind::Browse, 40.0), rush(Kind::Product, 40.0), rush(Kind::Search, 15.0), rush(Kind::Order, 5.0)]
+    [rush(Kind::Browse, 20.0), rush(Kind::Product, 20.0), rush(Kind::Search, 8.0), rush(Kind::Order, 3.0)]
 }
 
 pub(super) async fn good(scene: &mut Scene<'_>) -> Result<String, Unlike> {
