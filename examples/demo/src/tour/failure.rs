@@ -17,12 +17,12 @@ const ANSWER_MS: f64 = 3_000.0 * 1.05;
 pub(super) async fn payment(scene: &mut Scene<'_>) -> Result<String, Unlike> {
     scene.demo.policies.turn_to(Chapter::Services).await?;
     let from = scene.demo.shoppers.street.orders.all().len();
-    let browse = rush(Kind::Browse, 20.0);
+    let browse = rush(Kind::Browse, 10.0);
 
     // Slow, but in time for one try: so these are no failures, and the breaker has nothing to say.
-    provider(scene, 850, 0.0).await?;
+    provider(scene, 600, 0.0).await?;
     let before = scene.sight().await;
-    let slow = scene.crowd(&[rush(Kind::Order, 30.0), browse], Duration::from_secs(5)).await?;
+    let slow = scene.crowd(&[rush(Kind::Order, 20.0), browse], Duration::from_secs(5)).await?;
     let after = scene.sight().await;
     let refused = denials(&after, |slug| slug.starts_with("bulkhead-"))
         - denials(&before, |slug| slug.starts_with("bulkhead-"));
@@ -30,7 +30,7 @@ pub(super) async fn payment(scene: &mut Scene<'_>) -> Result<String, Unlike> {
     all_kept(&slow, "slow")?;
 
     provider(scene, 20, 1.0).await?;
-    let failing = scene.crowd(&[rush(Kind::Order, 15.0), browse], Duration::from_secs(5)).await?;
+    let failing = scene.crowd(&[rush(Kind::Order, 12.0), browse], Duration::from_secs(5)).await?;
     let opened = denials(&scene.sight().await, |slug| slug == "breaker-open");
     expect(opened > 0.0, "the breaker before payment to be open", opened)?;
     all_kept(&failing, "failing")?;

@@ -9,7 +9,7 @@ use super::scene::{Scene, Unlike, expect, rush};
 use crate::metrics::Sample;
 use crate::shop::service;
 use crate::shoppers::{Kind, Outcome};
-use crate::summary::words;
+use crate::summary::{Sight, words};
 
 /// So many of the promoted product there are, and many more want it.
 const STOCK: i64 = 40;
@@ -25,8 +25,8 @@ pub(super) async fn promotion(scene: &mut Scene<'_>) -> Result<String, Unlike> {
     let all = std::mem::replace(&mut scene.products, vec![product.clone()]);
     let rushes = [
         rush(Kind::Order, 15.0),
-        rush(Kind::Browse, 60.0),
-        rush(Kind::Product, 60.0),
+        rush(Kind::Browse, 40.0),
+        rush(Kind::Product, 40.0),
         rush(Kind::Recommend, 200.0),
     ];
     let sight = scene.sight().await;
@@ -39,7 +39,7 @@ pub(super) async fn promotion(scene: &mut Scene<'_>) -> Result<String, Unlike> {
     expect(orders.failed() == 0 && orders.refused.is_empty(), "every order taken", words(&orders))?;
     let p99 = orders.times.quantile(0.99).unwrap_or_default();
     expect(p99 <= 3_000.0 * 1.05, "99 % of orders answered in 3 s", format!("{p99:.0} ms"))?;
-    let shed = |sight: &crate::summary::Sight| sight.at_gateway("banyan_denials_total", is_shed);
+    let shed = |sight: &Sight| sight.at_gateway("banyan_shed_total", is_sheddable);
     let shed = shed(&after) - shed(&sight);
     expect(shed > 0.0, "recommendations to be left out first", shed)?;
 
@@ -70,8 +70,6 @@ async fn stock(scene: &Scene<'_>, product: &str) -> Result<(), Unlike> {
     expect(status == StatusCode::OK, "staff to fill the shelf", status)
 }
 
-fn is_shed(sample: &Sample) -> bool {
-    let slug = sample.label("slug");
-    sample.label("route").contains("recommendations")
-        && (slug == "overloaded" || slug.starts_with("bulkhead-"))
+fn is_sheddable(sample: &Sample) -> bool {
+    sample.label("priority") == "sheddable"
 }
