@@ -6,6 +6,7 @@
 //! shops that did not take care.
 
 pub mod contract;
+pub mod servers;
 pub mod testing;
 
 mod run;
