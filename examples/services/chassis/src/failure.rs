@@ -74,6 +74,17 @@ impl Failure {
         self
     }
 
+    /// Is it about this moment rather than about what was asked? Then it is worth asking again, for as long as it takes.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(
+            self.status,
+            StatusCode::GATEWAY_TIMEOUT
+                | StatusCode::REQUEST_TIMEOUT
+                | StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::TOO_MANY_REQUESTS
+        )
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status

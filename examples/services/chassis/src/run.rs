@@ -20,7 +20,7 @@ use utoipa::openapi::Info;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::database::Database;
-use crate::events::{Consumer, Deliveries, Outbox, Way, dead_letter_routes, inbox_routes};
+use crate::events::{Bus, Consumer, DeadLetterBox, Deliveries, Inbox, Outbox, Way, dead_letter_routes, inbox_routes};
 use crate::health::Health;
 use crate::peer::Peer;
 use crate::settings::{Settings, SettingsError};
@@ -42,6 +42,7 @@ pub struct Chassis {
     pub outbox: Outbox,
     /// Says when to stop.
     pub stop: CancellationToken,
+    bus: Option<Arc<Bus>>,
     tasks: TaskTracker,
 }
 
@@ -126,21 +127,29 @@ impl Running {
         F: AsyncFnOnce(&Chassis) -> Result<App, StartError>,
     {
         let database = Database::open(&settings.database_url(name), migrations).await?;
-        let ways = Way::to_subscribers(&settings)?;
+        let bus = settings.bus()?.map(|uri| Arc::new(Bus::new(name, uri)));
+        let ways = Way::to_subscribers(&settings, bus.as_ref())?;
         let outbox = Outbox::new(name, ways.iter().map(|(name, _)| name.clone()).collect());
         let settings = Arc::new(settings);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let chassis = Chassis { name, settings, database, outbox, stop, tasks };
+        let chassis = Chassis { name, settings, database, outbox, stop, bus, tasks };
         let mut app = assemble(&chassis).await?;
         let database = chassis.database.clone();
         app.health.vital("database", move || {
             let database = database.clone();
             async move { database.answers().await.map_err(|error| error.to_string()) }
         });
-        chassis.deliver(ways);
+        if let Some(bus) = chassis.bus.clone() {
+            app.health.convenient("bus", move || {
+                let bus = bus.clone();
+                async move { bus.answers().await }
+            });
+        }
         let wanted = chassis.settings.listen()?;
         let listener = TcpListener::bind(wanted).await.map_err(|error| StartError::Listen(wanted, error))?;
         let address = listener.local_addr().map_err(|error| StartError::Listen(wanted, error))?;
+        chassis.deliver(ways);
+        chassis.follow(app.consumer.clone());
         let router = chassis.router(app);
         let stop = chassis.stop.clone();
         let served = tokio::spawn(async move {
@@ -178,8 +187,21 @@ impl Chassis {
         self.spawn(async move { deliveries.tidy().await });
     }
 
+    /// Hears what the broker has for it.
+    fn follow(&self, consumer: Option<Arc<dyn Consumer>>) {
+        let (Some(bus), Some(consumer)) = (self.bus.clone(), consumer) else { return };
+        let (inbox, stop) = (Inbox { database: self.database.clone(), consumer }, self.stop.clone());
+        self.spawn(async move { bus.follow(&inbox, &stop).await });
+    }
+
     fn router(&self, app: App) -> Router {
-        let mut routes = app.routes.merge(dead_letter_routes(self.database.clone(), self.outbox.clone()));
+        let letters = DeadLetterBox {
+            database: self.database.clone(),
+            outbox: self.outbox.clone(),
+            // Only who hears has refused something.
+            bus: self.bus.clone().filter(|_| app.consumer.is_some()).map(|bus| (self.name, bus)),
+        };
+        let mut routes = app.routes.merge(dead_letter_routes(letters));
         if let Some(consumer) = app.consumer {
             routes = routes.merge(inbox_routes(self.database.clone(), consumer));
         }

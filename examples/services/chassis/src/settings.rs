@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::str::FromStr;
 
+use lapin::uri::AMQPUri;
+
 /// The settings of one service.
 #[derive(Clone, Debug, Default)]
 pub struct Settings(HashMap<String, String>);
@@ -68,6 +70,18 @@ impl Settings {
     /// `DATABASE_URL`. Default: a SQLite file named after the service, where it was started.
     pub fn database_url(&self, service: &str) -> String {
         self.text("DATABASE_URL").map_or_else(|| format!("sqlite://{service}.db"), str::to_owned)
+    }
+
+    /// `BUS_URL=amqp://NAME:PASSWORD@HOST:PORT/VHOST`: the broker, if there is one. Then `EVENTS_TO` is not asked.
+    pub(crate) fn bus(&self) -> Result<Option<AMQPUri>, SettingsError> {
+        let Some(url) = self.text("BUS_URL") else { return Ok(None) };
+        let wrong = |why| SettingsError::Wrong {
+            name: "BUS_URL".to_owned(),
+            // There is a password in it.
+            value: "...".to_owned(),
+            why,
+        };
+        url.parse().map(Some).map_err(wrong)
     }
 
     /// `EVENTS_TO=shipping=http://127.0.0.1:18416,analytics=...`: who is told of this service's events, when there is no

@@ -21,6 +21,15 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
+    /// Notes why it was refused, for whoever will look at it as a dead letter.
+    pub(super) async fn note_refusal(&self, event: &Event, why: &str) -> Result<(), sqlx::Error> {
+        let statement = "INSERT INTO refusal (event_id, attempts, error, at) VALUES ($1, 1, $2, $3) \
+                         ON CONFLICT (event_id) DO UPDATE SET attempts = refusal.attempts + 1, error = $2, at = $3";
+        let mut write = self.database.write().await?;
+        sqlx::query(statement).bind(&event.id).bind(why).bind(now_ms()).execute(&mut *write).await?;
+        write.commit().await
+    }
+
     /// Does what follows from it, once.
     pub(crate) async fn hear(&self, event: &Event) -> Result<(), Failure> {
         if !is_wanted(self.consumer.wants(), &event.kind) {

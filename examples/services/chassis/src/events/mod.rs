@@ -2,8 +2,9 @@
 //!
 //! A service that changes something and tells of it does both or neither: the event is written to the *outbox* in the
 //! transaction of the change (`outbox.rs`). A delivery then takes it to each subscriber until that one has said that it
-//! has it (`deliver.rs`), by a POST through the sidecar or over a broker (`way.rs`). The subscriber writes the event's id to its *inbox* in the transaction of what it does about it
-//! (`inbox.rs`), so an event that comes twice is done once. An event that a subscriber keeps refusing becomes a dead
+//! has it (`deliver.rs`), by a POST through the sidecar (`way.rs`), or to a broker until the broker has said so (`bus/`).
+//! The subscriber writes the event's id to its *inbox* in the transaction of what it does about it (`inbox.rs`), so an
+//! event that comes twice is done once. An event that a subscriber keeps refusing becomes a dead
 //! letter, to be looked at and sent again (`dead.rs`).
 
 use std::collections::BTreeMap;
@@ -22,15 +23,17 @@ use crate::clock::{now_ms, rfc3339};
 use crate::database::Write;
 use crate::failure::Failure;
 
+mod bus;
 mod dead;
 mod deliver;
 mod inbox;
 mod outbox;
 mod way;
 
-pub(crate) use dead::routes as dead_letter_routes;
+pub(crate) use bus::Bus;
+pub(crate) use dead::{DeadLetterBox, routes as dead_letter_routes};
 pub(crate) use deliver::Deliveries;
-pub(crate) use inbox::routes as inbox_routes;
+pub(crate) use inbox::{Inbox, routes as inbox_routes};
 pub use outbox::Outbox;
 pub(crate) use way::Way;
 

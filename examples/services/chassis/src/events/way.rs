@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Event;
+use super::{Bus, Event};
 use crate::peer::{CallFailed, Peer};
 use crate::settings::{Settings, SettingsError};
 
@@ -13,6 +13,8 @@ const TELL_WITHIN: Duration = Duration::from_secs(5);
 /// A way to one subscriber.
 #[derive(Clone)]
 pub(crate) enum Way {
+    /// The broker, which stands for all subscribers.
+    Bus(Arc<Bus>),
     /// A POST to its `/events`, through the sidecar.
     Post(Arc<Peer>),
 }
@@ -29,8 +31,14 @@ pub(super) enum Told {
 }
 
 impl Way {
-    /// The ways there are, by the subscriber's name.
-    pub(crate) fn to_subscribers(settings: &Settings) -> Result<Vec<(String, Self)>, SettingsError> {
+    /// The ways there are, by the subscriber's name: one if there is a broker.
+    pub(crate) fn to_subscribers(
+        settings: &Settings,
+        bus: Option<&Arc<Bus>>,
+    ) -> Result<Vec<(String, Self)>, SettingsError> {
+        if let Some(bus) = bus {
+            return Ok(vec![("bus".to_owned(), Self::Bus(bus.clone()))]);
+        }
         let subscribers = settings.subscribers()?.into_iter();
         Ok(subscribers
             .map(|(name, url)| (name, Self::Post(Arc::new(Peer::at("subscriber", &url)))))
@@ -39,6 +47,11 @@ impl Way {
 
     pub(super) async fn tell(&self, event: &Event) -> Told {
         match self {
+            Self::Bus(bus) => match tokio::time::timeout(TELL_WITHIN, bus.tell(event)).await {
+                Ok(Ok(())) => Told::Heard,
+                Ok(Err(error)) => Told::Away(error.to_string()),
+                Err(_) => Told::Away("no answer in time".to_owned()),
+            },
             Self::Post(peer) => {
                 // The event's id makes telling it twice the same as telling it once.
                 let call = peer.post("/events").key(&event.id).json(event);

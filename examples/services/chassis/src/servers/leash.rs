@@ -106,6 +106,13 @@ impl Leash {
         Ok(())
     }
 
+    /// Ends it in order. Its files stay, and it can be started again.
+    pub(super) fn stop(&self) -> Result<(), ServerError> {
+        self.place.keep(true)?;
+        self.end("TERM");
+        Ok(())
+    }
+
     fn end(&self, signal: &str) {
         let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut watch) = watch else { return };
