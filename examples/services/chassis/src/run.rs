@@ -20,7 +20,9 @@ use utoipa::openapi::Info;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::database::Database;
-use crate::events::{Bus, Consumer, DeadLetterBox, Deliveries, Inbox, Outbox, Way, dead_letter_routes, inbox_routes};
+use crate::events::{
+    Bus, Consumer, DeadLetterBox, Deliveries, Inbox, Outbox, Way, dead_letter_routes, inbox_routes,
+};
 use crate::health::Health;
 use crate::peer::Peer;
 use crate::settings::{Settings, SettingsError};

@@ -93,7 +93,8 @@ async fn instances_share_what_there_is_to_hear() {
     one.stop().await;
     tell(&teller, "order.placed").await;
     until("the one that is left hears the rest", async || heard(&other).await == 61).await;
-    let twice = "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT id FROM heard GROUP BY id HAVING COUNT(*) > 1) t";
+    let twice =
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT id FROM heard GROUP BY id HAVING COUNT(*) > 1) t";
     assert_eq!(number(&other, twice).await, 0);
     other.stop().await;
 }
@@ -130,7 +131,8 @@ async fn without_a_broker_a_service_serves_and_keeps_what_it_has_to_tell() {
     assert_ne!(health.body["parts"]["bus"], "ok");
     tell(&teller, "order.placed").await;
     until("it was tried", async || {
-        number(&teller, "SELECT CAST(COUNT(*) AS BIGINT) FROM delivery WHERE last_error IS NOT NULL").await == 1
+        number(&teller, "SELECT CAST(COUNT(*) AS BIGINT) FROM delivery WHERE last_error IS NOT NULL").await
+            == 1
     })
     .await;
     assert_eq!((in_state(&teller, "waiting").await, in_state(&teller, "dead").await), (1, 0));

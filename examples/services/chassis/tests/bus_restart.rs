@@ -16,7 +16,8 @@ async fn a_broker_that_is_stopped_and_killed_loses_nothing() {
     let listener = listener_with(&[("BUS_URL", &url)], &Arc::default()).await;
     let teller = teller_with(&[("BUS_URL", &url)]).await;
     until("both are connected", async || {
-        listener.get("/health").await.body["status"] == "ok" && teller.get("/health").await.body["status"] == "ok"
+        listener.get("/health").await.body["status"] == "ok"
+            && teller.get("/health").await.body["status"] == "ok"
     })
     .await;
     for part in 0..4 {

@@ -1,80 +1,92 @@
-//! Events between two services: none lost, none done twice, none refused for ever.
+//! Events between two services: none lost, none done twice, none refused for ever. On SQLite and on Postgres.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use async_trait::async_trait;
-use chassis::events::{Consumer, Event};
+use chassis::events::Event;
+use chassis::servers::Postgres;
 use chassis::testing::{Tried, until};
-use chassis::{App, Chassis, Failure, StartError, Write};
 use serde_json::json;
-use sqlx::migrate::Migrator;
-use utoipa_axum::router::OpenApiRouter;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
 
-const NONE: Migrator = Migrator::DEFAULT;
+mod story;
+use story::{heard, in_state, listener_with, number, tell, teller_with};
 
-/// Notes what it hears, unless it is told to refuse.
-struct Note {
-    refuses: Arc<AtomicBool>,
+/// What the two services keep their data in.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum On {
+    Postgres,
+    Sqlite,
 }
 
-#[async_trait]
-impl Consumer for Note {
-    fn wants(&self) -> &'static [&'static str] {
-        &["order.*"]
+impl On {
+    /// A database of its own for each service; empty means a file.
+    async fn database(self) -> String {
+        static SERVER: OnceCell<Postgres> = OnceCell::const_new();
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        if self == Self::Sqlite {
+            return String::new();
+        }
+        let server = SERVER.get_or_init(async || Postgres::start().await.unwrap()).await;
+        server.database(&format!("d{}", NEXT.fetch_add(1, Ordering::Relaxed))).await.unwrap()
     }
 
-    async fn hear(&self, write: &mut Write, event: &Event) -> Result<(), Failure> {
-        let made = "CREATE TABLE IF NOT EXISTS heard (id TEXT, kind TEXT)";
-        sqlx::query(made).execute(&mut **write).await?;
-        sqlx::query("INSERT INTO heard VALUES ($1, $2)")
-            .bind(&event.id)
-            .bind(&event.kind)
-            .execute(&mut **write)
-            .await?;
-        if self.refuses.load(Ordering::SeqCst) { Err(Failure::invalid("not today")) } else { Ok(()) }
+    async fn settings(self, others: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+        let mut all: Vec<_> = others.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let database = self.database().await;
+        if !database.is_empty() {
+            all.push(("DATABASE_URL", database));
+        }
+        all
     }
 }
 
-async fn listener(refuses: &Arc<AtomicBool>) -> Tried {
-    let refuses = refuses.clone();
-    let assemble = async move |_: &Chassis| -> Result<App, StartError> {
-        Ok(App::new(OpenApiRouter::new()).hears(Note { refuses: refuses.clone() }))
-    };
-    Tried::start("listener", &NONE, &[], assemble).await.unwrap()
+fn borrowed<'a>(settings: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
 }
 
-async fn teller(to: &str) -> Tried {
-    let assemble = async |_: &Chassis| -> Result<App, StartError> { Ok(App::new(OpenApiRouter::new())) };
-    Tried::start("teller", &NONE, &[("EVENTS_TO", &format!("listener={to}"))], assemble).await.unwrap()
+async fn listener_at(on: On, listen: &str, refuses: &Arc<AtomicBool>) -> Tried {
+    listener_with(&borrowed(&on.settings(&[("LISTEN", listen)]).await), refuses).await
 }
 
-async fn tell(teller: &Tried, kind: &str) -> Event {
-    let event = Event::now(kind, "o-1", json!({ "order_id": "o-1" }));
-    let mut write = teller.chassis().database.write().await.unwrap();
-    teller.chassis().outbox.put(&mut write, event.clone()).await.unwrap();
-    write.commit().await.unwrap();
-    event
+async fn listener(on: On, refuses: &Arc<AtomicBool>) -> Tried {
+    listener_at(on, "127.0.0.1:0", refuses).await
 }
 
-async fn heard(listener: &Tried) -> i64 {
-    let count = "SELECT CAST(COUNT(*) AS BIGINT) FROM heard";
-    sqlx::query_scalar(count).fetch_one(listener.chassis().database.pool()).await.unwrap_or(0)
+async fn teller(on: On, to: &str) -> Tried {
+    teller_with(&borrowed(&on.settings(&[("EVENTS_TO", &format!("listener={to}"))]).await)).await
 }
 
-async fn in_state(teller: &Tried, state: &str) -> i64 {
-    sqlx::query_scalar("SELECT CAST(COUNT(*) AS BIGINT) FROM delivery WHERE state = $1")
-        .bind(state)
-        .fetch_one(teller.chassis().database.pool())
+async fn no_patience(teller: &Tried) {
+    sqlx::query("UPDATE delivery SET next_at = 0 WHERE state = 'waiting'")
+        .execute(teller.chassis().database.pool())
         .await
-        .unwrap()
+        .unwrap();
 }
 
-#[tokio::test]
-async fn what_is_committed_is_told_and_what_is_not_is_not() {
-    let listener = listener(&Arc::default()).await;
-    let teller = teller(&listener.url()).await;
+macro_rules! on_both {
+    ($($story:ident)*) => {
+        mod on_sqlite { $(#[tokio::test] async fn $story() { super::$story(super::On::Sqlite).await; })* }
+        mod on_postgres { $(#[tokio::test] async fn $story() { super::$story(super::On::Postgres).await; })* }
+    };
+}
+
+on_both! {
+    what_is_committed_is_told_and_what_is_not_is_not
+    what_comes_twice_is_done_once
+    a_subscriber_that_is_away_gets_everything_when_it_is_back
+    what_is_refused_too_often_is_a_dead_letter_that_can_be_sent_again
+    what_goes_wrong_inside_a_subscriber_holds_up_nothing_else
+    who_was_too_slow_does_not_overrule_who_took_over
+    what_is_cut_off_holds_up_nobody
+}
+
+async fn what_is_committed_is_told_and_what_is_not_is_not(on: On) {
+    let listener = listener(on, &Arc::default()).await;
+    let teller = teller(on, &listener.url()).await;
     let mut undone = teller.chassis().database.write().await.unwrap();
     let never = Event::now("order.placed", "o-0", json!({}));
     teller.chassis().outbox.put(&mut undone, never).await.unwrap();
@@ -87,9 +99,8 @@ async fn what_is_committed_is_told_and_what_is_not_is_not() {
     assert_eq!(heard(&listener).await, 20, "the one nobody asked for is not kept, the one undone never came");
 }
 
-#[tokio::test]
-async fn what_comes_twice_is_done_once() {
-    let listener = listener(&Arc::default()).await;
+async fn what_comes_twice_is_done_once(on: On) {
+    let listener = listener(on, &Arc::default()).await;
     let event = Event::now("order.placed", "o-1", json!({}));
     let body = serde_json::to_value(&event).unwrap();
     let (one, other) =
@@ -99,10 +110,9 @@ async fn what_comes_twice_is_done_once() {
     assert_eq!(heard(&listener).await, 1);
 }
 
-#[tokio::test]
-async fn a_subscriber_that_is_away_gets_everything_when_it_is_back() {
+async fn a_subscriber_that_is_away_gets_everything_when_it_is_back(on: On) {
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let teller = teller(&format!("http://{address}")).await;
+    let teller = teller(on, &format!("http://{address}")).await;
     for _ in 0..10 {
         tell(&teller, "order.placed").await;
     }
@@ -112,27 +122,19 @@ async fn a_subscriber_that_is_away_gets_everything_when_it_is_back() {
     })
     .await;
     assert_eq!(in_state(&teller, "dead").await, 0);
-    let assemble = async |_: &Chassis| -> Result<App, StartError> {
-        Ok(App::new(OpenApiRouter::new()).hears(Note { refuses: Arc::default() }))
-    };
-    let listen = address.to_string();
-    let listener = Tried::start("listener", &NONE, &[("LISTEN", &listen)], assemble).await.unwrap();
+    let listener = listener_at(on, &address.to_string(), &Arc::default()).await;
     until("all are told", async || in_state(&teller, "done").await == 10).await;
     assert_eq!(heard(&listener).await, 10);
 }
 
-#[tokio::test]
-async fn what_is_refused_too_often_is_a_dead_letter_that_can_be_sent_again() {
+async fn what_is_refused_too_often_is_a_dead_letter_that_can_be_sent_again(on: On) {
     let refuses = Arc::new(AtomicBool::new(true));
-    let listener = listener(&refuses).await;
-    let teller = teller(&listener.url()).await;
+    let listener = listener(on, &refuses).await;
+    let teller = teller(on, &listener.url()).await;
     let event = tell(&teller, "order.placed").await;
     // Its patience is minutes; the test has none.
     until("it is dead", async || {
-        sqlx::query("UPDATE delivery SET next_at = 0")
-            .execute(teller.chassis().database.pool())
-            .await
-            .unwrap();
+        no_patience(&teller).await;
         in_state(&teller, "dead").await == 1
     })
     .await;
@@ -147,4 +149,69 @@ async fn what_is_refused_too_often_is_a_dead_letter_that_can_be_sent_again() {
     until("it is heard", async || heard(&listener).await == 1).await;
     assert_eq!(teller.get("/dead-letters").await.body["items"], json!([]));
     assert_eq!(teller.post(&replay, json!(null)).await.status, 404);
+}
+
+async fn what_goes_wrong_inside_a_subscriber_holds_up_nothing_else(on: On) {
+    let listener = listener(on, &Arc::default()).await;
+    let teller = teller(on, &listener.url()).await;
+    for _ in 0..10 {
+        tell(&teller, "order.broken").await;
+    }
+    tell(&teller, "order.placed").await;
+    until("the one that can be heard is heard", async || heard(&listener).await == 1).await;
+    until("the others are dead", async || {
+        no_patience(&teller).await;
+        in_state(&teller, "dead").await == 10
+    })
+    .await;
+    assert_eq!(heard(&listener).await, 1);
+}
+
+async fn who_was_too_slow_does_not_overrule_who_took_over(on: On) {
+    let subscriber = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let teller = teller(on, &format!("http://{}", subscriber.local_addr().unwrap())).await;
+    let answer = async |answer: &str| {
+        let (mut call, _) = subscriber.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(call.read(&mut request).await.unwrap() > 0);
+        let other = "UPDATE delivery SET state = 'done', attempts = 3, lease_until = 0 WHERE attempts = 0";
+        if answer.contains("400") {
+            sqlx::query(other).execute(teller.chassis().database.pool()).await.unwrap();
+        }
+        call.write_all(answer.as_bytes()).await.unwrap();
+    };
+    tell(&teller, "order.placed").await;
+    let body = r#"{"error":"no","message":"no","details":null}"#;
+    let no = format!(
+        "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    answer(&no).await;
+    // The one after it is told when the first is settled.
+    tell(&teller, "order.placed").await;
+    answer("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+    until("both are done", async || in_state(&teller, "done").await == 2).await;
+    let taken = "SELECT CAST(COUNT(*) AS BIGINT) FROM delivery WHERE attempts = 3 AND last_error IS NULL";
+    assert_eq!(number(&teller, taken).await, 1);
+}
+
+async fn what_is_cut_off_holds_up_nobody(on: On) {
+    let teller = teller(on, "http://127.0.0.1:9").await;
+    let database = &teller.chassis().database;
+    for after in 0..60 {
+        let cut_off = async {
+            let mut write = database.write().await.unwrap();
+            for _ in 0..50 {
+                let event = Event::now("order.placed", "o-0", json!({}));
+                teller.chassis().outbox.put(&mut write, event).await.unwrap();
+            }
+            std::future::pending::<()>().await;
+        };
+        // Somewhere between its beginning and its end.
+        let _ = tokio::time::timeout(std::time::Duration::from_micros(after * 150), cut_off).await;
+        if after % 10 == 0 {
+            tell(&teller, "order.placed").await;
+        }
+    }
+    assert_eq!(number(&teller, "SELECT CAST(COUNT(*) AS BIGINT) FROM outbox").await, 6);
 }

@@ -107,8 +107,7 @@ impl DeadLetterBox {
         let mut write = self.database.write().await?;
         let statement = "UPDATE delivery SET state = 'waiting', attempts = 0, next_at = $1, lease_until = 0 \
                          WHERE event_id = $2 AND state = 'dead' AND ($3 = '' OR subscriber = $3)";
-        let sent =
-            sqlx::query(statement).bind(now_ms()).bind(id).bind(to).execute(&mut *write).await?;
+        let sent = sqlx::query(statement).bind(now_ms()).bind(id).bind(to).execute(&mut *write).await?;
         write.rings(self.outbox.bell.clone());
         write.commit().await?;
         Ok(sent.rows_affected() > 0)

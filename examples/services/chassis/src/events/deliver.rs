@@ -27,6 +27,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// What another instance wrote rings no bell here.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// A hundred a second, which is more than the shop tells.
+const TIDY_AT_ONCE: i64 = 500;
 const KEEP_TOLD_MS: i64 = 24 * 3600 * 1000;
 const KEEP_HEARD_MS: i64 = 7 * 24 * 3600 * 1000;
 
@@ -48,6 +50,7 @@ struct Due {
     event: Event,
     traceparent: String,
     attempts: i64,
+    lease_until: i64,
 }
 
 impl Deliveries {
@@ -55,6 +58,10 @@ impl Deliveries {
     pub(crate) async fn run(&self, subscriber: &str, way: &Way) {
         let mut pause = PAUSE_MIN;
         while !self.stop.is_cancelled() {
+            // Who listens only after the look misses what is put there in between.
+            let rung = self.outbox.bell.notified();
+            tokio::pin!(rung);
+            rung.as_mut().enable();
             let round = self.round(subscriber, way).await;
             let wait = match round {
                 Ok(Round::Away) => {
@@ -74,7 +81,7 @@ impl Deliveries {
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 () = tokio::time::sleep(wait) => {}
-                () = self.outbox.bell.notified(), if wait == LOOK_EVERY => {}
+                () = rung, if wait == LOOK_EVERY => {}
             }
         }
     }
@@ -105,8 +112,9 @@ impl Deliveries {
             if let Some(told) = &*TOLD {
                 told.with_label_values(&[subscriber, outcome]).inc();
             }
+            // If it took longer than the lease, another instance is at it, and what that one sees counts.
             let statement = "UPDATE delivery SET state = $1, attempts = $2, next_at = $3, lease_until = 0, \
-                             last_error = $4 WHERE event_id = $5 AND subscriber = $6";
+                             last_error = $4 WHERE event_id = $5 AND subscriber = $6 AND lease_until = $7";
             sqlx::query(statement)
                 .bind(state)
                 .bind(attempts)
@@ -114,6 +122,7 @@ impl Deliveries {
                 .bind(error)
                 .bind(&due.event.id)
                 .bind(subscriber)
+                .bind(due.lease_until)
                 .execute(&mut *write)
                 .await?;
         }
@@ -130,13 +139,14 @@ impl Deliveries {
         if some.is_none() {
             return Ok(Vec::new());
         }
+        let lease_until = now + LEASE_MS;
         let mut write = self.database.write().await?;
         let take = "UPDATE delivery SET lease_until = $1 WHERE subscriber = $2 AND lease_until < $3 \
                     AND state = 'waiting' AND event_id IN (SELECT event_id FROM delivery WHERE subscriber = $2 \
                     AND state = 'waiting' AND next_at <= $3 AND lease_until < $3 ORDER BY event_id LIMIT $4) \
                     RETURNING event_id, attempts";
         let taken = sqlx::query(take)
-            .bind(now + LEASE_MS)
+            .bind(lease_until)
             .bind(subscriber)
             .bind(now)
             .bind(AT_ONCE)
@@ -154,7 +164,8 @@ impl Deliveries {
             let event_body =
                 serde_json::from_str(&body).map_err(|error| sqlx::Error::Decode(error.into()))?;
             let traceparent = event.try_get("traceparent")?;
-            due.push(Due { event: event_body, traceparent, attempts: row.try_get("attempts")? });
+            let attempts = row.try_get("attempts")?;
+            due.push(Due { event: event_body, traceparent, attempts, lease_until });
         }
         due.sort_by(|one, other| one.event.id.cmp(&other.event.id));
         Ok(due)
@@ -185,22 +196,34 @@ impl Deliveries {
             }
         }
         let now = now_ms();
-        let old: Option<String> = sqlx::query_scalar("SELECT id FROM outbox WHERE at < $1 LIMIT 1")
-            .bind(now - KEEP_TOLD_MS)
-            .fetch_optional(self.database.pool())
-            .await?;
-        if old.is_some() {
+        let told = "SELECT o.id FROM outbox o WHERE o.at < $1 AND NOT EXISTS \
+                    (SELECT 1 FROM delivery d WHERE d.event_id = o.id AND d.state <> 'done') LIMIT $2";
+        let forget: [&[&str]; 3] = [
+            &["DELETE FROM delivery WHERE event_id = $1", "DELETE FROM outbox WHERE id = $1"],
+            &["DELETE FROM inbox WHERE event_id = $1"],
+            &["DELETE FROM refusal WHERE event_id = $1"],
+        ];
+        let heard = "SELECT event_id FROM inbox WHERE at < $1 LIMIT $2";
+        let refused = "SELECT event_id FROM refusal WHERE at < $1 LIMIT $2";
+        let keep = [KEEP_TOLD_MS, KEEP_HEARD_MS, KEEP_HEARD_MS];
+        for ((old, keep), forget) in [told, heard, refused].into_iter().zip(keep).zip(forget) {
+            let old: Vec<String> = sqlx::query_scalar(old)
+                .bind(now - keep)
+                .bind(TIDY_AT_ONCE)
+                .fetch_all(self.database.pool())
+                .await?;
+            // A transaction that writes holds up others: none if there is nothing to do, and a short one else.
+            if old.is_empty() {
+                continue;
+            }
             let mut write = self.database.write().await?;
-            let told = "DELETE FROM delivery WHERE state = 'done' AND event_id IN (SELECT id FROM outbox WHERE at < $1)";
-            sqlx::query(told).bind(now - KEEP_TOLD_MS).execute(&mut *write).await?;
-            let empty = "DELETE FROM outbox WHERE at < $1 AND id NOT IN (SELECT event_id FROM delivery)";
-            sqlx::query(empty).bind(now - KEEP_TOLD_MS).execute(&mut *write).await?;
+            for id in &old {
+                for statement in forget {
+                    sqlx::query(*statement).bind(id).execute(&mut *write).await?;
+                }
+            }
             write.commit().await?;
         }
-        sqlx::query("DELETE FROM inbox WHERE at < $1")
-            .bind(now - KEEP_HEARD_MS)
-            .execute(self.database.pool())
-            .await?;
         Ok(())
     }
 }

@@ -59,6 +59,12 @@ pub(crate) fn routes(database: Database, consumer: Arc<dyn Consumer>) -> OpenApi
 #[utoipa::path(post, path = "/events", tag = "events", request_body = Event,
     responses((status = 204, description = "heard"), (status = 400, body = FailureBody)))]
 async fn hear(State(inbox): State<Inbox>, Body(event): Body<Event>) -> Result<StatusCode, Failure> {
-    inbox.hear(&event).await?;
+    inbox.hear(&event).await.map_err(|failure| {
+        if failure.is_passing() || failure.status().is_client_error() {
+            return failure;
+        }
+        // It went wrong inside, over this event. Who tells takes that for a refusal, and does not tell it for ever.
+        Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "event_failed", failure.body().message.clone())
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }

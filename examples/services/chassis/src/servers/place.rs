@@ -37,8 +37,7 @@ impl Place {
         std::fs::create_dir_all(&self.directory).map_err(io("a directory"))?;
         self.keep(!self.is_scrap)?;
         if we_are_root() {
-            let owned =
-                std::process::Command::new("chown").args(["-R", user]).arg(&self.directory).status();
+            let owned = std::process::Command::new("chown").args(["-R", user]).arg(&self.directory).status();
             if !owned.map_err(io("chown"))?.success() {
                 return Err(ServerError::Io("chown", std::io::ErrorKind::PermissionDenied.into()));
             }

@@ -84,9 +84,7 @@ impl Postgres {
 
     /// Starts it after [`Postgres::kill`].
     pub async fn start_again(&self) -> Result<(), ServerError> {
-        self.leash
-            .start(async || self.connect().await.map(|_| ()).map_err(|error| error.to_string()))
-            .await
+        self.leash.start(async || self.connect().await.map(|_| ()).map_err(|error| error.to_string())).await
     }
 
     async fn connect(&self) -> Result<AnyConnection, sqlx::Error> {

@@ -46,7 +46,8 @@ impl Rabbit {
         let settings = place.write("rabbitmq.conf", &settings)?;
         let plugins = place.write("plugins", "[].")?;
         // One scheduler that does not spin: it shares the machine with what it is tried with.
-        let erlang = "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}";
+        let erlang =
+            "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}";
         let directory = text(&place.directory);
         let environment = [
             ("ERL_EPMD_ADDRESS", "127.0.0.1"),

@@ -63,9 +63,7 @@ impl Bus {
             self.declare(&channel, inbox.consumer.wants()).await?;
             channel.basic_qos(1, BasicQosOptions::default()).await?;
             let options = BasicConsumeOptions::default();
-            Ok(channel
-                .basic_consume(self.service.into(), "".into(), options, FieldTable::default())
-                .await?)
+            Ok(channel.basic_consume(self.service.into(), "".into(), options, FieldTable::default()).await?)
         })
         .await?;
         self.set_deaf(None);
