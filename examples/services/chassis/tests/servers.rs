@@ -1,25 +1,70 @@
 //! Real servers start, answer, survive a crash, and leave nothing behind.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
-use std::path::Path;
+use std::fs::Permissions;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
-use chassis::servers::{Place, Postgres, Redis};
+use chassis::servers::{Place, Postgres, Rabbit, Redis};
+use chassis::testing::until;
 use sqlx::{AnyConnection, Connection};
+use tempfile::TempDir;
 
-/// Is a process at work whose command line speaks of this?
+/// Is a process at work that was told this, as an argument or in its environment?
 fn somebody_runs(word: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    processes
-        .filter_map(|process| std::fs::read_to_string(process.path().join("cmdline")).ok())
-        .any(|line| line.contains(word))
+    let told =
+        |process: &std::fs::DirEntry, file| std::fs::read(process.path().join(file)).unwrap_or_default();
+    processes.filter(|process| process.file_name() != std::process::id().to_string().as_str()).any(
+        |process| {
+            [told(&process, "cmdline"), told(&process, "environ")]
+                .iter()
+                .any(|told| String::from_utf8_lossy(told).contains(word))
+        },
+    )
+}
+
+/// A directory into which the servers' own users may look.
+fn open_directory() -> TempDir {
+    let directory = tempfile::Builder::new().prefix("shop-").tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+    directory
+}
+
+/// The test below, as a process that has servers and is killed.
+const HOLDS: &str = "HOLDS_SERVERS";
+
+#[tokio::test]
+async fn servers_end_with_a_process_that_is_killed() {
+    if std::env::var_os(HOLDS).is_some() {
+        let _held = (Rabbit::start(&[]).await.unwrap(), Postgres::start().await.unwrap());
+        println!("they run");
+        std::future::pending::<()>().await;
+    }
+    let directory = open_directory();
+    let mut holder = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "servers_end_with_a_process_that_is_killed", "--nocapture"])
+        .env(HOLDS, "1")
+        .env("TMPDIR", directory.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    // The word stands behind the name of the test.
+    assert!(lines.map_while(Result::ok).any(|line| line.ends_with("they run")));
+    let word = directory.path().to_str().unwrap();
+    assert!(somebody_runs(word));
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    until("all have ended", async || !somebody_runs(word)).await;
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "their directories are gone too");
 }
 
 #[tokio::test]
 async fn what_postgres_was_told_survives_a_crash_and_nothing_survives_its_end() {
-    let directory = tempfile::Builder::new().prefix("shop-").tempdir().unwrap();
+    let directory = open_directory();
     let word = directory.path().to_str().unwrap().to_owned();
-    let opened = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(directory.path(), opened).unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let postgres = Postgres::start_at(Place::at(directory.path().join("pg"), port)).await.unwrap();
     let url = postgres.database("shop").await.unwrap();
@@ -53,11 +98,8 @@ async fn redis_answers_and_takes_its_directory_with_it() {
 async fn a_server_that_cannot_start_says_why() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
-    let directory = tempfile::Builder::new().prefix("shop-").tempdir().unwrap();
-    let opened = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(directory.path(), opened).unwrap();
+    let directory = open_directory();
     let place = Place::at(directory.path().join("redis"), port);
     let said = Redis::start_at(place).await.err().unwrap().to_string();
     assert!(said.contains("Address already in use"), "{said}");
-    assert!(Path::new(directory.path()).exists());
 }
