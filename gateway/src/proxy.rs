@@ -229,8 +229,10 @@ impl ProxyHttp for Front {
             return FailToProxy { error_code: 0, can_reuse_downstream: false };
         };
         let error_code = reply.status.as_u16();
-        let written = write(session, reply).await.is_ok();
-        FailToProxy { error_code, can_reuse_downstream: written }
+        // Pingora ends the connection after an attempt that failed; the client shall know.
+        session.set_keepalive(None);
+        let _ = write(session, reply).await;
+        FailToProxy { error_code, can_reuse_downstream: false }
     }
 
     async fn logging(&self, _session: &mut Session, _error: Option<&Error>, context: &mut Context) {

@@ -135,6 +135,26 @@ fn a_service_that_is_not_there_is_a_502_with_a_slug() {
     assert!(!answer.header("x-request-id").is_empty());
 }
 
+/// A client that was told to keep a connection which is then closed loses its next request.
+#[test]
+fn an_answer_after_a_failed_attempt_says_what_becomes_of_the_connection() {
+    let document = "version: 1\ntargets: { gone: { url: http://127.0.0.1:9 } }\nroutes:\n  \
+                    - { name: dead, path: /dead, to: gone }\n  \
+                    - { name: empty, path: /empty, to: gone, fallback: { answer: { body: '[]' } } }\n";
+    let world = world(document);
+    for (path, status) in [("/dead", 502), ("/empty", 200)] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+        let mut client = Client::to(world.at);
+        let answer = client.send(&request);
+        assert_eq!(answer.status, status);
+        if answer.header("connection") == "close" {
+            assert!(client.is_closed(), "{path}");
+        } else {
+            assert_eq!(client.send(&request).status, status, "{path}: it said that the connection stays");
+        }
+    }
+}
+
 #[test]
 fn a_head_has_a_deadline_as_a_whole() {
     let web = service("web");
