@@ -45,11 +45,9 @@ pub(crate) struct Listed {
 }
 
 impl NewPayment {
+    /// What can be charged.
     fn checked(self, key: Key) -> Result<Order, Failure> {
-        let is_id = |id: &str| (1..=128).contains(&id.len());
-        let problem = if !is_id(&self.order_id) || !is_id(&self.user_id) {
-            "order_id and user_id have 1 to 128 letters"
-        } else if !(1..=AMOUNT_MAX_CENTS).contains(&self.amount_cents) {
+        let problem = if !(1..=AMOUNT_MAX_CENTS).contains(&self.amount_cents) {
             "amount_cents is not between 1 and 100000000"
         } else if self.currency.len() != 3 || !self.currency.bytes().all(|letter| letter.is_ascii_uppercase())
         {
@@ -58,6 +56,20 @@ impl NewPayment {
             "a card or wallet needs its token"
         } else if self.method.kind == MethodKind::Invoice && self.amount_cents > INVOICE_MAX_CENTS {
             "an invoice is for 50000 cents at most"
+        } else {
+            return self.named(key);
+        };
+        Err(Failure::invalid(problem))
+    }
+
+    /// What can be called off: all that can be named. What may be charged today says nothing about what was charged
+    /// yesterday, and an order that could never be paid has to be ended, too.
+    fn named(self, key: Key) -> Result<Order, Failure> {
+        let is_id = |id: &str| (1..=128).contains(&id.len());
+        let problem = if !is_id(&self.order_id) || !is_id(&self.user_id) {
+            "order_id and user_id have 1 to 128 letters"
+        } else if self.currency.len() > 3 || self.method.token.len() > 200 || self.amount_cents < 0 {
+            "currency and token are too long, or amount_cents is below 0"
         } else {
             return Ok(Order {
                 key: key.0,
@@ -85,7 +97,9 @@ pub(crate) async fn charge(
     key: Key,
     Body(new): Body<NewPayment>,
 ) -> Result<Response, Failure> {
-    let (payment, replayed) = match payments.charge(new.checked(key)?).await? {
+    let (order, own) = (new.checked(key)?, payments.clone());
+    let charged = payments.to_its_end(async move { own.charge(&order).await }).await?;
+    let (payment, replayed) = match charged {
         Charged::Before(payment) => (payment, "true"),
         Charged::Now(payment) => (payment, "false"),
     };
@@ -115,7 +129,8 @@ pub(crate) async fn void(
     key: Key,
     Body(new): Body<NewPayment>,
 ) -> Result<Json<Payment>, Failure> {
-    Ok(Json(payments.void(new.checked(key)?).await?))
+    let (order, own) = (new.named(key)?, payments.clone());
+    Ok(Json(payments.to_its_end(async move { own.void(&order).await }).await?))
 }
 
 /// One payment.
@@ -163,7 +178,9 @@ pub(crate) async fn refund(
     if let Some(caller) = caller {
         caller.must_be("staff")?;
     }
-    Ok(Json(payments.refund(&id, &key.0, new.amount_cents).await?))
+    let own = payments.clone();
+    let refund = async move { own.refund(&id, &key.0, new.amount_cents).await };
+    Ok(Json(payments.to_its_end(refund).await?))
 }
 
 /// Shoppers see their own; staff and services see all.

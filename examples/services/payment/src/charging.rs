@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use axum::http::StatusCode;
-use chassis::{Database, Failure, now_ms};
+use chassis::{Chassis, Database, Failure, now_ms};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -20,6 +20,7 @@ const LEASE_MS: i64 = 5_000;
 /// The payments.
 #[derive(Clone)]
 pub(crate) struct Payments {
+    pub(crate) chassis: Chassis,
     pub(crate) database: Database,
     pub(crate) provider: Arc<Provider>,
 }
@@ -42,24 +43,29 @@ pub(crate) enum Charged {
 }
 
 impl Payments {
-    /// Charges, or says what came of it when the key was here before. A caller who hangs up does not stop it.
-    pub(crate) async fn charge(&self, order: Order) -> Result<Charged, Failure> {
-        let this = self.clone();
-        let charging = async move {
-            match this.begin(&order).await? {
-                Begun::Ended(payment) => Ok(Charged::Before(payment)),
-                Begun::Ours(payment) => this.ask(payment).await.map(Charged::Now),
-            }
+    /// Does this to its end, also when the caller hangs up. With a provider that takes longer than the caller waits, what
+    /// is cut off each time would never be done.
+    pub(crate) async fn to_its_end<T: Send + 'static>(
+        &self,
+        doing: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let interrupted = |_| {
+            Failure::unavailable("provider_unavailable", "it was interrupted; ask again with the same key")
         };
-        let charging = tokio::spawn(charging.in_current_span());
-        charging
-            .await
-            .map_err(|_| Failure::unavailable("provider_unavailable", "the payment was interrupted"))?
+        self.chassis.spawn(doing.in_current_span()).await.map_err(interrupted)?
+    }
+
+    /// Charges, or says what came of it when the key was here before.
+    pub(crate) async fn charge(&self, order: &Order) -> Result<Charged, Failure> {
+        match self.begin(order).await? {
+            Begun::Ended(payment) => Ok(Charged::Before(payment)),
+            Begun::Ours(payment) => self.ask(payment).await.map(Charged::Now),
+        }
     }
 
     /// Sees to it that nobody pays under this key: what was charged is given back, what was not never will be.
-    pub(crate) async fn void(&self, order: Order) -> Result<Payment, Failure> {
-        let payment = match self.begin(&order).await? {
+    pub(crate) async fn void(&self, order: &Order) -> Result<Payment, Failure> {
+        let payment = match self.begin(order).await? {
             Begun::Ended(payment) if payment.status != Status::Captured => return Ok(payment),
             Begun::Ended(payment) | Begun::Ours(payment) => payment,
         };
@@ -70,14 +76,15 @@ impl Payments {
     }
 
     async fn begin(&self, order: &Order) -> Result<Begun, Failure> {
-        let now = now_ms();
+        let (id, now) = (Uuid::now_v7().to_string(), now_ms());
         let mut write = self.database.write().await?;
+        // If the key is there, this changes nothing, and holds the row: nobody ends the payment while we look at it.
         let statement = "INSERT INTO payment (id, charge_key, order_id, user_id, amount_cents, currency, method, \
                          token, status, reason, refunded_cents, lease_until, created_at, updated_at) \
                          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'pending', '', 0, $9, $10, $10) \
-                         ON CONFLICT (charge_key) DO NOTHING";
-        let made = sqlx::query(statement)
-            .bind(Uuid::now_v7().to_string())
+                         ON CONFLICT (charge_key) DO UPDATE SET charge_key = excluded.charge_key RETURNING *";
+        let row = sqlx::query(statement)
+            .bind(&id)
             .bind(&order.key)
             .bind(&order.order_id)
             .bind(&order.user_id)
@@ -87,15 +94,11 @@ impl Payments {
             .bind(&order.method.token)
             .bind(now + LEASE_MS)
             .bind(now)
-            .execute(&mut *write)
-            .await?;
-        let row = sqlx::query("SELECT * FROM payment WHERE charge_key = $1")
-            .bind(&order.key)
             .fetch_one(&mut *write)
             .await?;
         let payment = Payment::of(&row)?;
-        if made.rows_affected() == 0 {
-            if payment.order_id != order.order_id || payment.amount_cents != order.amount_cents {
+        if payment.id != id {
+            if !order.is(&payment) {
                 return Err(Failure::new(
                     StatusCode::UNPROCESSABLE_ENTITY,
                     "key_reused",
@@ -164,6 +167,18 @@ impl Payments {
         write.commit().await?;
         tracing::info!(payment = payment.id, order = payment.order_id, status = status.word(), "payment");
         Ok(Payment::of(&row)?)
+    }
+}
+
+impl Order {
+    /// Is it what this payment was asked for?
+    fn is(&self, payment: &Payment) -> bool {
+        self.order_id == payment.order_id
+            && self.user_id == payment.user_id
+            && self.amount_cents == payment.amount_cents
+            && self.currency == payment.currency
+            && self.method.kind == payment.method
+            && self.method.token == payment.token
     }
 }
 

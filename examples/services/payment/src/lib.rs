@@ -25,7 +25,8 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!();
 /// Puts the service together.
 pub async fn assemble(chassis: &Chassis) -> Result<App, StartError> {
     let provider = Arc::new(Provider::new(chassis.database.clone(), &chassis.settings)?);
-    let payments = Payments { database: chassis.database.clone(), provider: provider.clone() };
+    let payments =
+        Payments { chassis: chassis.clone(), database: chassis.database.clone(), provider: provider.clone() };
     let public = OpenApiRouter::new()
         .routes(routes!(api::charge, api::of_order))
         .routes(routes!(api::void))

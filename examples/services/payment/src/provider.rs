@@ -109,6 +109,7 @@ impl Provider {
     }
 
     /// Sees to it that this key costs nobody anything: what was charged is given back, what was not never will be.
+    #[tracing::instrument(name = "provider void", skip_all, fields(otel.kind = "client", key = wanted.key))]
     pub(crate) async fn void(&self, wanted: &Wanted<'_>) -> Result<(), ProviderError> {
         let lost = self.travel().await?;
         let mut write = self.books.write().await?;
@@ -129,6 +130,7 @@ impl Provider {
     }
 
     /// Gives so much of a charge back, once for each key of a refund.
+    #[tracing::instrument(name = "provider refund", skip_all, fields(otel.kind = "client", key = refund_key))]
     pub(crate) async fn refund(
         &self,
         refund_key: &str,
@@ -144,8 +146,9 @@ impl Provider {
             .execute(&mut *write)
             .await?;
         if noted.rows_affected() == 1 {
-            let statement =
-                "UPDATE provider_charge SET refunded_cents = refunded_cents + $1 WHERE charge_key = $2";
+            // All of what was voided has gone back already.
+            let statement = "UPDATE provider_charge SET refunded_cents = refunded_cents + $1 \
+                             WHERE charge_key = $2 AND status = 'charged'";
             sqlx::query(statement).bind(amount_cents).bind(charge_key).execute(&mut *write).await?;
         }
         write.commit().await?;

@@ -47,11 +47,12 @@ impl Payments {
     /// Writes down what is to be given back before it is: two refunds at once cannot take the same cents.
     async fn set_aside(&self, id: &str, key: &str, wanted: Option<i64>) -> Result<(String, i64), Failure> {
         let mut write = self.database.write().await?;
-        let row =
-            sqlx::query("SELECT * FROM payment WHERE id = $1").bind(id).fetch_optional(&mut *write).await?;
+        // Changes nothing, and holds the row: who comes meanwhile waits here, and then sees what we wrote.
+        let hold = "UPDATE payment SET updated_at = updated_at WHERE id = $1 RETURNING *";
+        let row = sqlx::query(hold).bind(id).fetch_optional(&mut *write).await?;
         let Some(row) = row else { return Err(Failure::not_found("payment")) };
         let payment = Payment::of(&row)?;
-        let before = sqlx::query("SELECT payment_id, amount_cents FROM refund WHERE refund_key = $1")
+        let before = sqlx::query("SELECT payment_id, amount_cents, status FROM refund WHERE refund_key = $1")
             .bind(key)
             .fetch_optional(&mut *write)
             .await?;
@@ -65,24 +66,25 @@ impl Payments {
                     "this Idempotency-Key was used for another refund",
                 ));
             }
+            // Calling off gave all of it back: what had not gone by then goes no more.
+            if payment.status == Status::Voided && before.try_get::<String, _>("status")? == "pending" {
+                return Err(not_refundable(&payment));
+            }
             return Ok((payment.key, amount));
         }
         if payment.status != Status::Captured {
-            let message = format!("a payment that is {} cannot be refunded", payment.status.word());
-            return Err(Failure::conflict("not_refundable", message));
+            return Err(not_refundable(&payment));
         }
         let left = payment.amount_cents - payment.refunded_cents;
         let amount = wanted.unwrap_or(left);
         if amount < 1 {
             return Err(Failure::invalid("amount_cents has to be at least 1"));
         }
-        let take = "UPDATE payment SET refunded_cents = refunded_cents + $1, updated_at = $2 \
-                    WHERE id = $3 AND status = 'captured' AND refunded_cents + $1 <= amount_cents";
-        let taken = sqlx::query(take).bind(amount).bind(now_ms()).bind(id).execute(&mut *write).await?;
-        if taken.rows_affected() == 0 {
-            let message = format!("{left} cents of it are left");
-            return Err(Failure::conflict("more_than_left", message));
+        if amount > left {
+            return Err(Failure::conflict("more_than_left", format!("{left} cents of it are left")));
         }
+        let take = "UPDATE payment SET refunded_cents = refunded_cents + $1, updated_at = $2 WHERE id = $3";
+        sqlx::query(take).bind(amount).bind(now_ms()).bind(id).execute(&mut *write).await?;
         sqlx::query("INSERT INTO refund VALUES ($1, $2, $3, 'pending', $4)")
             .bind(key)
             .bind(id)
@@ -93,4 +95,9 @@ impl Payments {
         write.commit().await?;
         Ok((payment.key, amount))
     }
+}
+
+fn not_refundable(payment: &Payment) -> Failure {
+    let message = format!("a payment that is {} cannot be refunded", payment.status.word());
+    Failure::conflict("not_refundable", message)
 }

@@ -173,6 +173,88 @@ async fn refunds_give_back_what_was_taken_and_no_more() {
     assert_eq!(service.ask("POST", &path, &shopper, &json!({})).await.status, 403);
 }
 
+/// A proxy between gives each try a second, and hangs up after it.
+#[tokio::test]
+async fn a_caller_who_hangs_up_does_not_stop_calling_off_nor_paying_back() {
+    let service = service(&[]).await;
+    let body = card("o-1", 500);
+    let paid = pay(&service, "k-1", &body).await.body;
+    assert_eq!(pay(&service, "k-2", &card("o-2", 700)).await.status, 201);
+    behave(&service, json!({ "delay_ms": 300 })).await;
+    let hung_up = std::time::Duration::from_millis(100);
+    let back = refund(&service, paid["id"].as_str().unwrap(), "r-1", json!({ "amount_cents": 200 }));
+    assert!(tokio::time::timeout(hung_up, back).await.is_err());
+    let off = card("o-2", 700);
+    assert!(tokio::time::timeout(hung_up, void(&service, "k-2", &off)).await.is_err());
+    until("both are done", async || books(&service).await["cents"] == 300).await;
+    until("and written down", async || {
+        service.get("/api/payments?order_id=o-2").await.body["items"][0]["status"] == "voided"
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn money_that_went_back_when_a_payment_was_called_off_goes_back_once() {
+    let service = service(&[]).await;
+    let body = card("o-1", 1000);
+    let paid = pay(&service, "k-1", &body).await.body;
+    let id = paid["id"].as_str().unwrap();
+    behave(&service, json!({ "failure_rate": 1.0 })).await;
+    let part = json!({ "amount_cents": 300 });
+    assert_eq!(refund(&service, id, "r-1", part.clone()).await.status, 503);
+    behave(&service, json!({})).await;
+    assert_eq!(void(&service, "k-1", &body).await.body["status"], "voided", "all of it goes back");
+    let again = refund(&service, id, "r-1", part).await;
+    assert_eq!((again.status, &again.body["error"]), (409, &json!("not_refundable")), "{again:?}");
+    let refunded = sqlx::query_scalar::<_, i64>("SELECT refunded_cents FROM provider_charge");
+    assert_eq!(refunded.fetch_one(service.chassis().database.pool()).await.unwrap(), 0, "and no cent more");
+}
+
+#[tokio::test]
+async fn one_key_is_one_refund_however_many_ask_at_once() {
+    let service = service(&[]).await;
+    let paid = pay(&service, "k-1", &card("o-1", 1000)).await.body;
+    let id = paid["id"].as_str().unwrap();
+    let answers = futures_util::future::join_all(
+        (0..20).map(async |_| refund(&service, id, "r-1", json!({ "amount_cents": 300 })).await),
+    )
+    .await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!(books(&service).await["cents"], 700);
+}
+
+#[tokio::test]
+async fn a_key_names_all_of_a_payment() {
+    let service = service(&[]).await;
+    let body = card("o-1", 500);
+    assert_eq!(pay(&service, "k-1", &body).await.status, 201);
+    for (pointer, value) in [
+        ("/order_id", json!("o-2")),
+        ("/user_id", json!("u-2")),
+        ("/amount_cents", json!(501)),
+        ("/currency", json!("USD")),
+        ("/method/type", json!("wallet")),
+        ("/method/token", json!("tok_other")),
+    ] {
+        let mut other = body.clone();
+        *other.pointer_mut(pointer).unwrap() = value;
+        let answer = pay(&service, "k-1", &other).await;
+        assert_eq!((answer.status, &answer.body["error"]), (422, &json!("key_reused")), "{pointer}");
+    }
+}
+
+/// Whoever gives up an order calls off its payment, whether or not there ever could be one.
+#[tokio::test]
+async fn calling_off_asks_for_no_more_than_the_key_and_what_it_names() {
+    let service = service(&[]).await;
+    let mut invoice = card("o-1", 50_001);
+    invoice["method"] = json!({ "type": "invoice" });
+    for (key, body) in [("k-1", invoice), ("k-2", card("o-2", 0))] {
+        assert_eq!(pay(&service, key, &body).await.status, 400, "it is more, or less, than can be charged");
+        assert_eq!(void(&service, key, &body).await.body["status"], "voided");
+    }
+}
+
 /// What `order` relies on: its own tests hold it to the same file.
 #[tokio::test]
 async fn what_order_relies_on_is_so() {
