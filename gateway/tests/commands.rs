@@ -35,6 +35,13 @@ fn a_good_document_is_checked_and_its_order_shown() {
 }
 
 #[test]
+fn the_routes_of_a_sidecar_are_shown_door_by_door() {
+    let output = banyan(&["check", &example("sidecar.yaml")]);
+    let said = text(&output.stdout);
+    assert!(said.contains("inbound ") && said.contains(" calls; "), "{said}");
+}
+
+#[test]
 fn a_directory_is_one_document_and_every_problem_names_its_file() {
     let folder = folder("problems");
     std::fs::write(folder.join("targets.yaml"), "version: 1\ntargets: { shop: { url: http://shop } }\n")

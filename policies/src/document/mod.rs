@@ -92,15 +92,25 @@ impl Document {
         }
     }
 
-    /// The routes of the edge in the order they are tried, the most specific first, a line each.
+    /// The routes of each door in the order they are tried, the most specific first, a line each.
     pub fn order(&self) -> Vec<String> {
-        let patterns: Vec<_> = self.routes.0.iter().filter_map(|route| route.pattern().ok()).collect();
-        let names: Vec<_> = patterns.iter().map(|pattern| pattern.name.clone()).collect();
-        let table = Table::build(patterns).map(|table| table.order()).unwrap_or_default();
-        let name = |n: usize| names.get(n).map_or("", String::as_str);
-        table
-            .iter()
-            .map(|place| format!("{}: {} {} ({})", name(place.route), place.host, place.path, place.reason))
+        let inbound = self.inbound.as_ref().map(|inbound| ("inbound ".to_owned(), &inbound.routes));
+        let calls = self.calls.0.iter().map(|(name, call)| (format!("calls.{name} "), &call.routes));
+        std::iter::once((String::new(), &self.routes))
+            .chain(inbound)
+            .chain(calls)
+            .flat_map(|(door, routes)| order(&door, routes))
             .collect()
     }
+}
+
+fn order(door: &str, routes: &Each<Route>) -> Vec<String> {
+    let patterns: Vec<_> = routes.0.iter().filter_map(|route| route.pattern().ok()).collect();
+    let names: Vec<_> = patterns.iter().map(|pattern| pattern.name.clone()).collect();
+    let table = Table::build(patterns).map(|table| table.order()).unwrap_or_default();
+    let name = |n: usize| names.get(n).map_or("", String::as_str);
+    let line = |place: &crate::route::Place| {
+        format!("{door}{}: {} {} ({})", name(place.route), place.host, place.path, place.reason)
+    };
+    table.iter().map(line).collect()
 }

@@ -81,9 +81,16 @@ pub(crate) fn load(path: &Path) -> Result<Document, String> {
 }
 
 fn summary(document: &Document) -> String {
-    let (routes, targets) = (document.routes.0.len(), document.targets.0.len());
+    let (inbound, outbound) = (document.inbound.iter(), document.calls.0.values());
+    let behind = inbound.map(|inbound| &inbound.routes).chain(outbound.map(|call| &call.routes));
+    let routes = document.routes.0.len() + behind.map(|routes| routes.0.len()).sum::<usize>();
+    let targets = document.targets.0.len();
+    let calls = match document.calls.0.len() {
+        0 => String::new(),
+        calls => format!(", {calls} calls"),
+    };
     let order = lines(document.order().iter().map(|line| format!("  {line}")));
-    format!("good: {routes} routes, {targets} targets; tried in this order:\n{order}")
+    format!("good: {routes} routes, {targets} targets{calls}; tried in this order:\n{order}")
 }
 
 fn lines(lines: impl IntoIterator<Item = String>) -> String {
