@@ -48,6 +48,17 @@ enum At {
     Over,
 }
 
+/// What the next bytes are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Piece {
+    /// So many of the body itself.
+    Data(usize),
+    /// So many around it: sizes, line ends.
+    Frame(usize),
+    /// So many of the trailers, with the line ends between them.
+    Trailers(usize),
+}
+
 /// The bytes are no chunked body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the body is not chunked as it says")]
@@ -75,28 +86,45 @@ impl Chunks {
     pub fn take(&mut self, bytes: &[u8]) -> Result<usize, Unchunked> {
         let mut used = usize::try_from(self.lead).unwrap_or(usize::MAX).min(bytes.len());
         self.lead -= used as u64;
-        while let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty()) {
-            if self.is_over() {
-                break;
-            }
-            if let At::Data { left } = self.at {
-                let some = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
-                used += some;
-                let left = left - some as u64;
-                self.at = if left == 0 { At::DataCr } else { At::Data { left } };
-                continue;
-            }
-            if let Some(byte) = rest.first() {
-                match step(self.at, *byte) {
-                    Some(at) => self.at = at,
-                    // What was good before may be read; the next look finds that there is no way on.
-                    None if used > 0 => return Ok(used),
-                    None => return Err(Unchunked),
-                }
-                used += 1;
+        while let Some(rest) = bytes.get(used..).filter(|rest| !rest.is_empty() && !self.is_over()) {
+            match self.next(rest) {
+                Ok(Piece::Data(some) | Piece::Frame(some) | Piece::Trailers(some)) => used += some,
+                // What was good before may be read; the next look finds that there is no way on.
+                Err(_) if used > 0 => return Ok(used),
+                Err(error) => return Err(error),
             }
         }
         Ok(used)
+    }
+
+    /// Goes on through the beginning of these bytes, and says what it is: at least one byte, as long as it is not over.
+    pub fn next(&mut self, bytes: &[u8]) -> Result<Piece, Unchunked> {
+        if let At::Data { left } = self.at {
+            let some = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+            let left = left - some as u64;
+            self.at = if left == 0 { At::DataCr } else { At::Data { left } };
+            return Ok(Piece::Data(some));
+        }
+        let in_trailers = self.at.is_in_trailers();
+        let mut used = 0;
+        for byte in bytes {
+            if self.is_over() || matches!(self.at, At::Data { .. }) || self.at.is_in_trailers() != in_trailers {
+                break;
+            }
+            match step(self.at, *byte) {
+                Some(at) => self.at = at,
+                None if used > 0 => break,
+                None => return Err(Unchunked),
+            }
+            used += 1;
+        }
+        Ok(if in_trailers { Piece::Trailers(used) } else { Piece::Frame(used) })
+    }
+}
+
+impl At {
+    fn is_in_trailers(self) -> bool {
+        matches!(self, Self::InTrailer { .. } | Self::LastLf | Self::Over | Self::Trailer { .. } | Self::TrailerEnd { .. })
     }
 }
 
@@ -181,6 +209,28 @@ mod tests {
         }
         assert_eq!(end(&format!("3;{}", "x".repeat(LINE_BYTES_MAX + 1))), Err(Unchunked));
         assert_eq!(end(&format!("0\r\nX: {}", "x".repeat(TRAILERS_BYTES_MAX))), Err(Unchunked));
+    }
+
+    #[test]
+    fn what_is_body_is_told_from_what_is_around_it() {
+        let bytes = b"5;x\r\nhello\r\n1\r\n!\r\n0\r\nA: b\r\n\r\nGET /next";
+        for size in 1..bytes.len() {
+            let (mut chunks, mut data, mut trailers) = (Chunks::default(), Vec::new(), Vec::new());
+            for mut part in bytes.chunks(size) {
+                while !part.is_empty() && !chunks.is_over() {
+                    let piece = chunks.next(part).unwrap();
+                    let (Piece::Data(some) | Piece::Frame(some) | Piece::Trailers(some)) = piece;
+                    let (own, rest) = part.split_at(some);
+                    match piece {
+                        Piece::Data(_) => data.extend_from_slice(own),
+                        Piece::Frame(_) => {}
+                        Piece::Trailers(_) => trailers.extend_from_slice(own),
+                    }
+                    part = rest;
+                }
+            }
+            assert_eq!((&data[..], &trailers[..]), (&b"hello!"[..], &b"A: b\r\n\r\n"[..]), "in parts of {size}");
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ use crate::verdict::Denial;
 use crate::why::Witness;
 
 pub use answer::{AnswerBody, Asked, inspect_answer};
-pub use chunks::{Chunks, Unchunked};
+pub use chunks::{Chunks, Piece, Unchunked};
 pub use detect::Looks;
 pub use fields::drop_underscored;
 pub use framing::Body;
