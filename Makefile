@@ -20,6 +20,7 @@ check: compiler ## format, lints, the house's rules
 
 test: needs ## everything that can fail: decisions, golden documents, properties, interleavings
 	$(CARGO) test --workspace --locked
+	BANYAN_DATA_PATH=short $(CARGO) test --locked -p banyan-gateway --test it
 	$(MAKE) loom
 
 tour: needs ## the story of the shop, checked step by step: on files, and on Postgres, Redis and RabbitMQ

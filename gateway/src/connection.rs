@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::BytesMut;
 use pingora::apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp};
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
@@ -21,7 +22,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
 use crate::lent::Lent;
-use crate::proxy::Front;
+use crate::proxy::{Front, with};
+use crate::road::{self, Came, Handed, Road};
 
 /// Room for the request line beside the fields.
 const REQUEST_LINE_ROOM: usize = 256;
@@ -35,6 +37,8 @@ const H2_CONNECTION_WINDOW: u32 = 1024 * 1024;
 pub struct Serving {
     /// The worker's tools.
     pub core: Arc<Core>,
+    /// The short road, unless every request goes by Pingora.
+    pub road: Option<Road>,
     /// Pingora, with a pool of this worker's own.
     pub engine: Arc<Engine>,
     /// What clients are held to.
@@ -125,13 +129,37 @@ async fn request(serving: &Serving, mut conn: Conn) -> Option<Conn> {
     drop(planned);
     let head = conn.take_head();
     conn.fence(fence);
+    if let Some(road) = &serving.road {
+        let head = head.freeze();
+        return match road::take(&head) {
+            None => by_pingora(serving, conn, BytesMut::from(head), None).await,
+            Some(taken) => match road.travel(conn, head, taken, fence).await {
+                Came::Back(conn) => Some(conn),
+                Came::Gone => None,
+                Came::On(conn, head, handed) => {
+                    by_pingora(serving, conn, BytesMut::from(head), Some(handed)).await
+                }
+            },
+        };
+    }
+    by_pingora(serving, conn, head, None).await
+}
+
+/// One request carried by `HttpProxy`.
+async fn by_pingora(
+    serving: &Serving,
+    conn: Conn,
+    head: BytesMut,
+    handed: Option<Box<Handed>>,
+) -> Option<Conn> {
     let (lent, loan) = conn.lend();
     let mut session = ServerSession::new_http1(Box::new(Lent::new(lent)));
     session.set_pipelined_prefix(head);
     let draining = *serving.phase.borrow() == Phase::Draining;
     session.set_keepalive((!draining).then_some(60));
     let watch = Arc::<Watch>::default();
-    match watch.clone().guard(serving.engine.proxy.process_new_http(session, &serving.shutdown)).await {
+    let carried = with(handed, serving.engine.proxy.process_new_http(session, &serving.shutdown));
+    match watch.clone().guard(carried).await {
         Ok(Some(reused)) => {
             let (stream, _) = reused.consume();
             stream.into_any().downcast::<Lent>().ok().map(|lent| lent.returned())

@@ -115,6 +115,7 @@ impl Gateway {
                 head_bytes_max: 0,
                 body_rate_min: settings.body_rate_min.0,
             },
+            data_path: settings.data_path,
             drain_limit: settings.drain_limit.0,
         });
         let sight = Arc::new(Sight {

@@ -8,6 +8,7 @@
 mod errors;
 mod fields;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,7 @@ use shell::listen::Facts;
 
 use self::fields::{Answer, Request};
 use crate::peer::peer;
+use crate::road::Handed;
 
 /// What every request on this worker goes through.
 pub struct Front(Arc<Core>);
@@ -38,6 +40,19 @@ impl Front {
     }
 }
 
+tokio::task_local! {
+    static HANDED: RefCell<Option<Box<Handed>>>;
+}
+
+/// Carries a request with what was decided about it on the short road.
+pub async fn with<F: Future>(handed: Option<Box<Handed>>, carried: F) -> F::Output {
+    HANDED.scope(RefCell::new(handed), carried).await
+}
+
+fn handed() -> Option<Box<Handed>> {
+    HANDED.try_with(|handed| handed.borrow_mut().take()).ok().flatten()
+}
+
 /// What travels with one request through the phases.
 pub struct Context {
     exchange: Exchange,
@@ -45,6 +60,8 @@ pub struct Context {
     attempt: Option<Attempt>,
     /// What the client gets when Pingora gives up.
     reply: Option<Reply>,
+    /// It came by the short road, where it was let in.
+    opened: bool,
 }
 
 impl Context {
@@ -65,13 +82,26 @@ impl ProxyHttp for Front {
     type CTX = Context;
 
     fn new_ctx(&self) -> Context {
-        Context { exchange: Exchange::begin(self.0.clone(), Watch::current()), attempt: None, reply: None }
+        if let Some(handed) = handed() {
+            let Handed { exchange, attempt } = *handed;
+            return Context { exchange, attempt: Some(attempt), reply: None, opened: true };
+        }
+        Context {
+            opened: false,
+            exchange: Exchange::begin(self.0.clone(), Watch::current()),
+            attempt: None,
+            reply: None,
+        }
     }
 
     /// No modules: compression of answers is the services' business, or a cache's.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        if context.opened {
+            context.exchange.tidy(&mut Request(session.req_header_mut()));
+            return Ok(false);
+        }
         let Some(facts) = facts(session) else { return Err(Error::new(errors::OURS)) };
         context.exchange.tidy(&mut Request(session.req_header_mut()));
         let end = if session.is_http2() && session.is_body_empty() { End::WithHead } else { End::Later };
@@ -94,6 +124,9 @@ impl ProxyHttp for Front {
     }
 
     async fn proxy_upstream_filter(&self, session: &mut Session, context: &mut Context) -> Result<bool> {
+        if context.attempt.is_some() {
+            return Ok(true);
+        }
         match context.exchange.next_attempt(session.req_header()).await {
             Ok(attempt) => {
                 context.attempt = Some(attempt);
@@ -154,7 +187,10 @@ impl ProxyHttp for Front {
         answer: &mut ResponseHeader,
         context: &mut Context,
     ) -> Result<()> {
-        context.exchange.answered(answer, replayable(session)).map_err(|then| context.heed(then))
+        match context.exchange.answered(answer, replayable(session)) {
+            Ok(_) => Ok(()),
+            Err(then) => Err(context.heed(then)),
+        }
     }
 
     async fn response_filter(

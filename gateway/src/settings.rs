@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use policies::units::{Bytes, Wait};
 use shell::house::HouseSettings;
@@ -60,9 +60,21 @@ pub struct Settings {
     /// How long readiness says no before listening ends, so that load balancers see it.
     #[arg(long, env = "BANYAN_DRAIN_NOTICE", default_value = "0s", value_name = "TIME")]
     pub drain_notice: Wait,
+    /// Which way requests of HTTP/1.1 take. The short one is new.
+    #[arg(long, env = "BANYAN_DATA_PATH", default_value = "pingora", value_name = "PATH")]
+    pub data_path: DataPath,
     /// A socket over which the next process takes the listening sockets, and from which this one takes them.
     #[arg(long, env = "BANYAN_TAKE_OVER", value_name = "SOCKET")]
     pub take_over: Option<PathBuf>,
+}
+
+/// A way through the gateway. Both answer alike.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum DataPath {
+    /// Pingora's proxy carries every request.
+    Pingora,
+    /// One function of ours carries what is simple, and Pingora's proxy the rest.
+    Short,
 }
 
 impl Settings {
@@ -83,6 +95,7 @@ impl Settings {
             body_rate_min: Bytes(240),
             drain_limit: Wait(Duration::from_secs(30)),
             drain_notice: Wait(Duration::ZERO),
+            data_path: DataPath::Pingora,
             take_over: None,
         }
     }

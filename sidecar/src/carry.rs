@@ -143,7 +143,7 @@ impl Carrier {
             let then = match way.exchange.next_attempt(&way.parts).await {
                 Ok(attempt) => match self.attempt(&mut way, &attempt).await {
                     Ok((head, source, kept)) => match way.exchange.answered(&head, way.replayable()) {
-                        Ok(()) => return Ok(way.passes(head, source, kept, &attempt)),
+                        Ok(_) => return Ok(way.passes(head, source, kept, &attempt)),
                         Err(then) => {
                             discard(source, kept).await;
                             then

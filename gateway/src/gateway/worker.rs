@@ -19,6 +19,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::connection::{Engine, Serving, serve};
 use crate::proxy::Front;
+use crate::road::Road;
+use crate::settings::DataPath;
+
+/// How often resting connections are looked over.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// What all workers share.
 pub(super) struct Shared {
@@ -31,6 +36,7 @@ pub(super) struct Shared {
     pub accepting: Arc<Accepting>,
     pub conf: Arc<ServerConf>,
     pub limits: Limits,
+    pub data_path: DataPath,
     pub drain_limit: Duration,
 }
 
@@ -55,12 +61,21 @@ pub(super) fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: 
         });
         let (going, shutdown) = watch::channel(false);
         let engine = Engine::new(http_proxy(&shared.conf, Front::new(core.clone())));
+        let road = (shared.data_path == DataPath::Short).then(|| Road::new(core.clone()));
         let serving = Arc::new(Serving {
             core,
+            road,
             engine: Arc::new(engine),
             limits: shared.limits,
             phase: phase.clone(),
             shutdown,
+        });
+        let swept = serving.clone();
+        let sweeping = tokio::spawn(async move {
+            while let Some(road) = &swept.road {
+                tokio::time::sleep(SWEEP_EVERY).await;
+                road.sweep();
+            }
         });
         let open = TaskTracker::new();
         let accepts: Vec<_> = sockets
@@ -81,5 +96,6 @@ pub(super) fn work(number: usize, shared: &Shared, sockets: Vec<Socket>, phase: 
         if tokio::time::timeout(shared.drain_limit, open.wait()).await.is_err() {
             log::warn!(target: "banyan", "worker {number} ends with {} connections open", open.len());
         }
+        sweeping.abort();
     });
 }

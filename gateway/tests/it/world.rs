@@ -28,6 +28,10 @@ pub fn world_with(document: &str, change: impl FnOnce(&mut Settings)) -> World {
     let mut settings = Settings::new(&path);
     settings.listen = vec![ListenAt::Tcp(([127, 0, 0, 1], 0).into())];
     settings.workers = Some(1);
+    // Every story is told on both roads.
+    if std::env::var("BANYAN_DATA_PATH").is_ok_and(|path| path == "short") {
+        settings.data_path = gateway::settings::DataPath::Short;
+    }
     change(&mut settings);
     let gateway = Gateway::start(&settings).unwrap_or_else(|error| panic!("{error}"));
     let at = gateway.places().iter().find_map(|(at, _)| match at {

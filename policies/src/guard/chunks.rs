@@ -108,7 +108,8 @@ impl Chunks {
         let in_trailers = self.at.is_in_trailers();
         let mut used = 0;
         for byte in bytes {
-            if self.is_over() || matches!(self.at, At::Data { .. }) || self.at.is_in_trailers() != in_trailers {
+            if self.is_over() || matches!(self.at, At::Data { .. }) || self.at.is_in_trailers() != in_trailers
+            {
                 break;
             }
             match step(self.at, *byte) {
@@ -124,7 +125,14 @@ impl Chunks {
 
 impl At {
     fn is_in_trailers(self) -> bool {
-        matches!(self, Self::InTrailer { .. } | Self::LastLf | Self::Over | Self::Trailer { .. } | Self::TrailerEnd { .. })
+        matches!(
+            self,
+            Self::InTrailer { .. }
+                | Self::LastLf
+                | Self::Over
+                | Self::Trailer { .. }
+                | Self::TrailerEnd { .. }
+        )
     }
 }
 
@@ -229,7 +237,11 @@ mod tests {
                     part = rest;
                 }
             }
-            assert_eq!((&data[..], &trailers[..]), (&b"hello!"[..], &b"A: b\r\n\r\n"[..]), "in parts of {size}");
+            assert_eq!(
+                (&data[..], &trailers[..]),
+                (&b"hello!"[..], &b"A: b\r\n\r\n"[..]),
+                "in parts of {size}"
+            );
         }
     }
 

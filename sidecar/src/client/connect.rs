@@ -9,22 +9,12 @@ use std::time::Duration;
 
 use policies::document::target::Protocol;
 use policies::verdict::Fault;
-use shell::upstream::{Endpoints, Peer, Shape};
-use socket2::{SockRef, TcpKeepalive};
+use shell::upstream::{Endpoints, Peer, Shape, dial};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tower::Service;
 
 use super::Loops;
 use super::loops::Own;
-
-/// A dead peer is found out by the kernel within half a minute, request or no request.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
-const KEEPALIVE_TIMES: u32 = 3;
-const UNANSWERED_MAX: Duration = Duration::from_secs(30);
 
 /// Where to, and how.
 #[derive(Clone)]
@@ -51,15 +41,10 @@ impl Place {
     }
 }
 
-/// A connection to an endpoint.
+/// A connection to an endpoint, known to be ours as long as it is open.
 pub struct Stream {
-    kind: Kind,
+    inner: shell::upstream::Stream,
     _own: Option<Own>,
-}
-
-enum Kind {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// Makes connections.
@@ -81,84 +66,49 @@ impl Service<Place> for Connector {
     fn call(&mut self, place: Place) -> Self::Future {
         let loops = self.loops.clone();
         Box::pin(async move {
-            let connecting = connect(&place, loops);
-            tokio::time::timeout(place.within, connecting).await.unwrap_or(Err(Fault::ConnectTimeout))
+            let noted = |near| loops.own(near);
+            let (inner, own) = dial(&place.peer, &place.shape, place.within, noted).await?;
+            Ok(Stream { inner, _own: own })
         })
     }
 }
 
-async fn connect(place: &Place, loops: Arc<Loops>) -> Result<Stream, Fault> {
-    let unreachable = |error: io::Error| {
-        log::debug!(target: "banyan", "cannot connect to {}: {error}", place.peer.address);
-        Fault::ConnectFailed
-    };
-    let stream = TcpStream::connect(place.peer.address).await.map_err(unreachable)?;
-    stream.set_nodelay(true).map_err(unreachable)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE_AFTER)
-        .with_interval(KEEPALIVE_EVERY)
-        .with_retries(KEEPALIVE_TIMES);
-    let socket = SockRef::from(&stream);
-    socket.set_tcp_keepalive(&keepalive).map_err(unreachable)?;
-    socket.set_tcp_user_timeout(Some(UNANSWERED_MAX)).map_err(unreachable)?;
-    let own = stream.local_addr().ok().map(|near| loops.own(near));
-    let Some(material) = &place.shape.material else {
-        return Ok(Stream { kind: Kind::Plain(stream), _own: own });
-    };
-    let name = material.server_name(&place.peer.host).ok_or(Fault::TlsFailed)?;
-    match TlsConnector::from(material.client.clone()).connect(name, stream).await {
-        Ok(stream) => Ok(Stream { kind: Kind::Tls(Box::new(stream)), _own: own }),
-        Err(error) => {
-            log::warn!(target: "banyan", "TLS with {} ({}): {error}", place.peer.address, place.peer.host);
-            Err(Fault::TlsFailed)
-        }
-    }
-}
-
-macro_rules! each {
-    ($self:ident, $stream:ident => $call:expr) => {
-        match &mut $self.get_mut().kind {
-            Kind::Plain($stream) => $call,
-            Kind::Tls($stream) => $call,
-        }
-    };
-}
-
 impl AsyncRead for Stream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_read(context, buffer))
+        Pin::new(&mut self.inner).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self, stream => Pin::new(stream).poll_write(context, bytes))
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self, stream => Pin::new(stream).poll_write_vectored(context, parts))
+        Pin::new(&mut self.inner).poll_write_vectored(context, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.kind {
-            Kind::Plain(stream) => stream.is_write_vectored(),
-            Kind::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.inner.is_write_vectored()
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_flush(context))
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(context)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => Pin::new(stream).poll_shutdown(context))
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }

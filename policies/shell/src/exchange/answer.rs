@@ -67,9 +67,9 @@ impl Seen {
 }
 
 impl Exchange {
-    /// The head of an answer is here. `Ok` means that it is passed on.
-    pub fn answered(&mut self, head: &Parts, body: Replayable) -> Result<(), Then> {
-        let Some(asked) = &self.asked else { return Ok(()) };
+    /// The head of an answer is here. `Ok` means that it is passed on, with a body of this kind.
+    pub fn answered(&mut self, head: &Parts, body: Replayable) -> Result<AnswerBody, Then> {
+        let Some(asked) = &self.asked else { return Ok(AnswerBody::None) };
         let about = GuardAsked { method: &asked.method, upgrade: asked.upgrade };
         let framed = match inspect_answer(head, &about, &self.planned.plan.guard, &mut Silent) {
             Ok(framed) => framed,
@@ -78,7 +78,7 @@ impl Exchange {
             }
         };
         if head.status.is_informational() && framed != AnswerBody::Tunnel {
-            return Ok(());
+            return Ok(framed);
         }
         let outcome = Outcome::of_status(head.status);
         self.told.answer(head.status);
@@ -102,7 +102,7 @@ impl Exchange {
             self.watch.clear();
         }
         self.keep_if_good(head, framed);
-        Ok(())
+        Ok(framed)
     }
 
     /// Another attempt or a fallback instead of this answer, if the route asks for one.
@@ -191,6 +191,11 @@ impl Exchange {
     /// For an engine that counts the request's body by itself: what to count with, anew for each attempt.
     pub fn upload_meter(&self) -> Option<BodyMeter> {
         self.asked.as_ref().map(|asked| asked.fresh_meter)
+    }
+
+    /// Does the connection end with this answer, for all we know?
+    pub fn is_last(&self) -> bool {
+        self.core.is_draining()
     }
 
     /// So much of the request's body may be kept for another attempt.

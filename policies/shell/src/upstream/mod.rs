@@ -5,6 +5,7 @@
 //! moment; names are looked up and health is probed in the background.
 
 mod call;
+mod dial;
 mod dns;
 mod endpoints;
 mod health;
@@ -26,6 +27,7 @@ use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 pub use call::{CallFailed, Calling, call};
+pub use dial::{Stream, dial};
 pub use dns::ResolverSettings;
 pub use endpoints::{Endpoints, Peer};
 pub use tls::{Material, MaterialError, Roots};

@@ -1,0 +1,269 @@
+//! A connection to an endpoint, and where connections rest between requests. One that rests holds no buffer, and nobody
+//! asks the kernel about it: one that died meanwhile is found out by the request that wanted it, which is then sent again.
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use http::response::Parts;
+use policies::guard::AnswerBody;
+use policies::verdict::Fault;
+use shell::exchange::Attempt;
+use shell::listen::Conn;
+use shell::upstream::{Shape, Stream, dial};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::Broken;
+use super::answer::Body;
+use super::client::Client;
+use super::head::{self, Reusable};
+use super::upload::{Upload, Wrong};
+
+/// Read at once.
+const READ_BYTES: usize = 16 * 1024;
+/// How large an answer's head may be. The guard's own bound is lower.
+const HEAD_BYTES_MAX: usize = 256 * 1024;
+/// An answer nobody wants is read to its end if there is little of it, so that its connection can be used again.
+const DISCARD_MAX: usize = 16 * 1024;
+const DISCARD_WITHIN: Duration = Duration::from_millis(50);
+
+/// A connection to an endpoint.
+pub struct Line {
+    stream: Stream,
+    /// What was read and not looked at.
+    pub buffer: BytesMut,
+    key: u64,
+    shape: Arc<Shape>,
+    born: Instant,
+    reused: bool,
+    answered: bool,
+}
+
+/// The connections of a worker that rest.
+#[derive(Default)]
+pub struct Pool(Mutex<HashMap<u64, Vec<Resting>>>);
+
+struct Resting {
+    stream: Stream,
+    shape: Arc<Shape>,
+    born: Instant,
+    since: Instant,
+}
+
+impl Resting {
+    fn is_old(&self, now: Instant) -> bool {
+        now - self.since >= self.shape.idle_for || now - self.born >= self.shape.age
+    }
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<Resting>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection to this endpoint: one that rests, or a new one.
+    pub async fn line(&self, attempt: &Attempt) -> Result<Line, Fault> {
+        let peer = attempt.endpoints.peer(attempt.index).ok_or(Fault::NoEndpoint)?;
+        let (key, shape) = (peer.print, attempt.endpoints.shape.clone());
+        if let Some(line) = self.rested(key) {
+            return Ok(line);
+        }
+        let (stream, _) = dial(peer, &shape, attempt.patience.connect, |_| ()).await?;
+        let buffer = BytesMut::new();
+        Ok(Line { stream, buffer, key, shape, born: Instant::now(), reused: false, answered: false })
+    }
+
+    fn rested(&self, key: u64) -> Option<Line> {
+        let now = Instant::now();
+        let mut resting = self.lock();
+        let all = resting.get_mut(&key)?;
+        // The one that rested least is the likeliest to be alive.
+        while let Some(one) = all.pop() {
+            if !one.is_old(now) {
+                return Some(Line {
+                    stream: one.stream,
+                    buffer: BytesMut::new(),
+                    key,
+                    shape: one.shape,
+                    born: one.born,
+                    reused: true,
+                    answered: false,
+                });
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose answer has been read to its end.
+    pub fn rest(&self, line: Line) {
+        let now = Instant::now();
+        // More than the answer came: whose it is nobody knows.
+        if !line.buffer.is_empty() {
+            return;
+        }
+        let one = Resting { stream: line.stream, shape: line.shape, born: line.born, since: now };
+        if one.is_old(now) {
+            return;
+        }
+        let mut resting = self.lock();
+        let all = resting.entry(line.key).or_default();
+        if all.len() < one.shape.idle_max {
+            all.push(one);
+        }
+    }
+
+    /// Closes what has rested too long.
+    pub fn sweep(&self) {
+        let now = Instant::now();
+        self.lock().retain(|_, all| {
+            all.retain(|one| !one.is_old(now));
+            !all.is_empty()
+        });
+    }
+}
+
+impl Line {
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Has it given a byte for this request?
+    pub fn has_answered(&self) -> bool {
+        self.answered
+    }
+
+    /// Sends what waits, and reads the next head.
+    pub async fn head(
+        &mut self,
+        client: &mut Client,
+        upload: &mut Upload,
+        patience: Duration,
+    ) -> Result<(Parts, Reusable), Broken> {
+        let mut looked = 0;
+        loop {
+            if let Some(end) =
+                memchr::memmem::find(self.buffer.get(looked..).unwrap_or_default(), b"\r\n\r\n")
+            {
+                let head = self.buffer.split_to(looked + end + 4).freeze();
+                return head::response(&head).ok_or(Broken::Target(Fault::AnswerMalformed));
+            }
+            looked = self.buffer.len().saturating_sub(3);
+            if looked > HEAD_BYTES_MAX {
+                return Err(Broken::Target(Fault::AnswerTooLarge));
+            }
+            if self.more(client, upload, patience).await? == 0 {
+                let fault = if self.answered { Fault::AnswerTruncated } else { Fault::UpstreamReset };
+                return Err(Broken::Target(fault));
+            }
+        }
+    }
+
+    /// Waits until more of the answer has come, while the upload goes on. How many bytes: none at the end.
+    pub async fn more(
+        &mut self,
+        client: &mut Client,
+        upload: &mut Upload,
+        patience: Duration,
+    ) -> Result<usize, Broken> {
+        let mut since = tokio::time::Instant::now();
+        loop {
+            let reading = std::future::poll_fn(|context| self.poll_more(context, &mut client.conn, upload));
+            match tokio::time::timeout_at(since + patience, reading).await {
+                Ok(read) => return read,
+                // A long upload is no silence.
+                Err(_) if upload.moved() > since => since = upload.moved(),
+                Err(_) => return Err(Broken::Target(Fault::UpstreamTimeout)),
+            }
+        }
+    }
+
+    fn poll_more(
+        &mut self,
+        context: &mut Context<'_>,
+        conn: &mut Conn,
+        upload: &mut Upload,
+    ) -> Poll<Result<usize, Broken>> {
+        if upload.is_going() {
+            let _ = upload.poll(context, conn, &mut self.stream);
+            if let Some(wrong) = upload.wrong() {
+                return Poll::Ready(Err(Broken::Client(wrong)));
+            }
+        }
+        match self.poll_fill(context) {
+            Poll::Ready(Ok(read)) => Poll::Ready(Ok(read)),
+            Poll::Ready(Err(error)) => {
+                log::debug!(target: "banyan", "an answer broke off: {error}");
+                let fault = if self.answered { Fault::AnswerTruncated } else { Fault::UpstreamReset };
+                Poll::Ready(Err(Broken::Target(fault)))
+            }
+            // While we wait, the client may go away.
+            Poll::Pending if upload.has_ended() => match poll_gone(context, conn) {
+                Poll::Ready(()) => Poll::Ready(Err(Broken::Client(Wrong::Client(Fault::ClientGone)))),
+                Poll::Pending => Poll::Pending,
+            },
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Goes on with the upload while something else is waited for.
+    pub fn poll_upload(&mut self, context: &mut Context<'_>, conn: &mut Conn, upload: &mut Upload) {
+        if upload.is_going() {
+            let _ = upload.poll(context, conn, &mut self.stream);
+        }
+    }
+
+    fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 4 {
+            self.buffer.reserve(READ_BYTES);
+        }
+        let read =
+            ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), context, &mut self.buffer))?;
+        self.answered |= read > 0;
+        Poll::Ready(Ok(read))
+    }
+
+    /// Reads the rest of an answer nobody wants.
+    pub async fn discard(mut self, head: &Parts, reusable: Reusable, pool: &Pool) {
+        let length = head
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = match length {
+            Some(length) if length <= DISCARD_MAX as u64 => AnswerBody::Length(length),
+            _ if head.headers.contains_key(http::header::TRANSFER_ENCODING) => AnswerBody::Chunked,
+            _ => return,
+        };
+        if reusable == Reusable::No {
+            return;
+        }
+        let mut body = Body::new(body);
+        let read = async {
+            let mut all = 0;
+            loop {
+                while let Some(piece) = body.next(&self.buffer).ok()? {
+                    self.buffer.advance(piece.used);
+                    if piece.over {
+                        return Some(());
+                    }
+                }
+                let read = std::future::poll_fn(|context| self.poll_fill(context)).await.ok()?;
+                all += read;
+                if read == 0 || all > DISCARD_MAX {
+                    return None;
+                }
+            }
+        };
+        if tokio::time::timeout(DISCARD_WITHIN, read).await == Ok(Some(())) {
+            pool.rest(self);
+        }
+    }
+}
+
+fn poll_gone(context: &mut Context<'_>, conn: &mut Conn) -> Poll<()> {
+    let mut nothing = [0_u8; 1];
+    Pin::new(conn).poll_read(context, &mut ReadBuf::new(&mut nothing)).map(|_| ())
+}
