@@ -1,10 +1,11 @@
 //! The life of a demo: looks whether it can start, starts all, lets shoppers in, and ends all.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::servers::ServerError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -14,9 +15,10 @@ use crate::collector::Collector;
 use crate::folder::Folder;
 use crate::policies::{Chapter, Policies};
 use crate::port::{self, Taken};
-use crate::process::{Program, StartError};
+use crate::process::StartError;
 use crate::processes::Processes;
 use crate::programs::{self, Stores};
+use crate::servers::Servers;
 use crate::settings::Settings;
 use crate::shop::{COLLECTOR, GATEWAY};
 use crate::shoppers::{Habits, Shoppers, Street};
@@ -39,6 +41,8 @@ pub enum DemoError {
     #[error("{0}")]
     Ports(#[from] Taken),
     #[error("{0}")]
+    Server(#[from] ServerError),
+    #[error("{0}")]
     Start(#[from] StartError),
     #[error("{0}")]
     Tour(#[from] TourError),
@@ -56,6 +60,8 @@ pub struct Demo {
     pub stores: Stores,
     /// All that runs.
     pub processes: Processes,
+    /// The servers it runs on, if there are any.
+    servers: Option<Servers>,
     /// What the proxies do.
     pub policies: Policies,
     /// The traces.
@@ -70,15 +76,13 @@ pub struct Demo {
 pub async fn run(settings: &Settings) -> Result<(), DemoError> {
     let own = std::env::current_exe()?;
     let bin = own.parent().map(PathBuf::from).unwrap_or_default();
-    let runs = bin.parent().unwrap_or(&bin).join("demo");
-    let folder = Folder::make(&runs)?;
-    let stores = Stores::Embedded;
-    let programs = programs::all(&bin, &folder, &stores);
-    let missing = programs::missing(&programs);
+    let missing = programs::missing(&bin);
     if !missing.is_empty() {
         return Err(DemoError::Missing(missing));
     }
-    port::all_free(&programs::ports())?;
+    // Before anything is touched: the folder may be that of a demo that runs.
+    port::all_free(&programs::ports(settings.servers))?;
+    let folder = Folder::make(&bin.parent().unwrap_or(&bin).join("demo"))?;
     authority::issue(&folder.path().join("certs"))?;
     let first = if settings.tour { Chapter::Monolith } else { Chapter::Services };
     let policies = Policies::copy(folder.path(), first)?;
@@ -93,17 +97,13 @@ pub async fn run(settings: &Settings) -> Result<(), DemoError> {
     let served = tokio::spawn(collector.clone().serve(COLLECTOR, page));
     let shoppers = Arc::new(Shoppers::new(&format!("http://127.0.0.1:{GATEWAY}")));
     let processes = Processes::new(own, folder.path(), crash);
-    let mut demo = Demo { folder, stores, processes, policies, collector, shoppers, voice };
+    let (stores, servers) = Default::default();
+    let mut demo = Demo { folder, stores, processes, servers, policies, collector, shoppers, voice };
 
-    demo.voice.say(format!(
-        "starting {} programs; their logs are in {}",
-        programs.len(),
-        demo.folder.path().join("logs").display()
-    ));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let played = tokio::select! {
-        played = demo.play(settings, programs, &open) => played,
+        played = demo.play(settings, &bin, &open) => played,
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
     };
@@ -130,9 +130,17 @@ impl Demo {
     async fn play(
         &mut self,
         settings: &Settings,
-        programs: Vec<Program>,
+        bin: &Path,
         open: &watch::Sender<Option<Street>>,
     ) -> Result<(), DemoError> {
+        if settings.servers {
+            self.voice.say("starting Postgres, Redis and RabbitMQ");
+            let servers = self.servers.insert(Servers::start(&self.folder).await?);
+            self.stores = servers.stores();
+        }
+        let programs = programs::all(bin, &self.folder, &self.stores);
+        let logs = self.folder.path().join("logs");
+        self.voice.say(format!("starting {} programs; their logs are in {}", programs.len(), logs.display()));
         self.processes.start(programs).await?;
         if settings.tour {
             self.voice.say("all of it runs; the tour begins");
@@ -151,5 +159,8 @@ impl Demo {
     async fn end(&mut self) {
         self.shoppers.leave().await;
         self.processes.end().await;
+        if let Some(servers) = self.servers.take() {
+            servers.end().await;
+        }
     }
 }

@@ -18,6 +18,8 @@ pub mod metrics;
 
 pub mod programs;
 
+pub mod servers;
+
 pub mod policies;
 
 pub mod processes;

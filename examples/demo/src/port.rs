@@ -1,5 +1,6 @@
 //! Ports that are in use are found before anything is started, and it is said by whom.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -19,17 +20,26 @@ pub struct Taken(Vec<String>);
 
 /// Are all of them free?
 pub fn all_free(ports: &[Port]) -> Result<(), Taken> {
-    let taken: Vec<_> = ports.iter().filter(|port| !is_free(port.number)).map(told).collect();
-    if taken.is_empty() { Ok(()) } else { Err(Taken(taken)) }
+    let mut told = Vec::new();
+    let mut of_demos: BTreeMap<u32, Vec<&Port>> = BTreeMap::new();
+    for port in ports.iter().filter(|port| !is_free(port.number)) {
+        let holder = holder(port.number);
+        match holder.as_ref().and_then(|(pid, _)| demo_of(*pid)) {
+            Some(demo) => of_demos.entry(demo).or_default().push(port),
+            None => told.push(words(port, holder)),
+        }
+    }
+    told.extend(of_demos.iter().map(|(demo, ports)| words_of_demo(*demo, ports)));
+    if told.is_empty() { Ok(()) } else { Err(Taken(told)) }
 }
 
 fn is_free(number: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok()
 }
 
-fn told(port: &Port) -> String {
+fn words(port: &Port, holder: Option<(u32, String)>) -> String {
     let Port { number, for_what } = port;
-    match holder(*number) {
+    match holder {
         Some((pid, program)) => format!(
             "port {number}, for {for_what}, is in use by {program} (process {pid}); end it with `kill {pid}`"
         ),
@@ -38,6 +48,38 @@ fn told(port: &Port) -> String {
              `sudo ss -ltnp 'sport = :{number}'` says which"
         ),
     }
+}
+
+/// A demo has them all, or nearly; a line each would say less than one for all.
+fn words_of_demo(demo: u32, ports: &[&Port]) -> String {
+    let first = ports.first().map(|port| format!("{}, for {}", port.number, port.for_what));
+    let more = match ports.len() {
+        1 => String::new(),
+        many => format!(", and {} ports more", many - 1),
+    };
+    format!(
+        "another demo is running (process {demo}): it has port {}{more}; end it with `kill {demo}`",
+        first.unwrap_or_default()
+    )
+}
+
+/// The demo a process belongs to: it, or one it was started by.
+fn demo_of(pid: u32) -> Option<u32> {
+    let own = comm(std::process::id());
+    // Nobody has more than a few parents that matter; and no table of processes is read in one moment.
+    std::iter::successors(Some(pid), |pid| parent(*pid))
+        .take(8)
+        .find(|pid| *pid != std::process::id() && comm(*pid) == own)
+}
+
+/// The kernel's table of a process: `pid (name) state parent ...`, and the name may hold anything.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
+fn comm(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }
 
 /// The process that listens there: its id and its program.
@@ -54,8 +96,7 @@ fn holder(port: u16) -> Option<(u32, String)> {
             fs::read_link(file.path())
                 .is_ok_and(|to| inodes.iter().any(|inode| to.as_os_str() == inode.as_str()))
         })?;
-        let program = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        Some((pid, program.trim().to_owned()))
+        Some((pid, comm(pid)))
     })
 }
 

@@ -7,13 +7,16 @@ use crate::folder::Folder;
 use crate::policies::{GATEWAY_POLICIES, sidecar_policies};
 use crate::port::Port;
 use crate::process::Program;
-use crate::shop::{COLLECTOR, GATEWAY, GATEWAY_ADMIN, LEGACY, SERVICES, Service};
+use crate::shop::{
+    COLLECTOR, GATEWAY, GATEWAY_ADMIN, LEGACY, LEGACY_NAME, POSTGRES, RABBIT, RABBIT_NODES, REDIS, SERVICES,
+    Service,
+};
 
-/// Servers come first.
-pub const SERVERS_TIER: u8 = 0;
-const APPS_TIER: u8 = 1;
-const SIDECARS_TIER: u8 = 2;
-const GATEWAY_TIER: u8 = 3;
+/// Apps first, and all of them before anything can be ordered: a queue at the broker is there as soon as the one who
+/// hears has started for the first time.
+const APPS_TIER: u8 = 0;
+const SIDECARS_TIER: u8 = 1;
+const GATEWAY_TIER: u8 = 2;
 
 /// Where services keep what they know.
 #[derive(Clone, Debug, Default)]
@@ -44,8 +47,8 @@ pub fn all(bin: &Path, run: &Folder, stores: &Stores) -> Vec<Program> {
     apps.chain(sidecars).chain([legacy(bin, run, stores), gateway(bin)]).collect()
 }
 
-/// Every port they need.
-pub fn ports() -> Vec<Port> {
+/// Every port they need; with servers of our own, those of the servers too.
+pub fn ports(servers: bool) -> Vec<Port> {
     let port = |number, for_what: String| Port { number, for_what };
     let mut all = vec![
         port(GATEWAY, "the gateway".to_owned()),
@@ -53,6 +56,15 @@ pub fn ports() -> Vec<Port> {
         port(LEGACY, "the monolith".to_owned()),
         port(COLLECTOR, "the page of the demo".to_owned()),
     ];
+    if servers {
+        let of_servers = [
+            (POSTGRES, "Postgres"),
+            (REDIS, "Redis"),
+            (RABBIT, "RabbitMQ"),
+            (RABBIT_NODES, "RabbitMQ among its own"),
+        ];
+        all.extend(of_servers.map(|(number, name)| port(number, name.to_owned())));
+    }
     for service in &SERVICES {
         let name = service.name;
         all.push(port(service.app(), format!("the {name} service")));
@@ -66,13 +78,11 @@ pub fn ports() -> Vec<Port> {
     all
 }
 
-/// Are the programs there? Those that are not, by their paths.
-pub fn missing(programs: &[Program]) -> Vec<PathBuf> {
-    let mut paths: Vec<_> = programs.iter().map(|program| program.path.clone()).collect();
-    paths.sort();
-    paths.dedup();
-    paths.retain(|path| !path.is_file());
-    paths
+/// Programs that are not in this folder, by their paths.
+pub fn missing(bin: &Path) -> Vec<PathBuf> {
+    let names = SERVICES.iter().map(|service| format!("shop-{}", service.name));
+    let names = names.chain(["shop-legacy", "banyan-sidecar", "banyan-gateway"].map(str::to_owned));
+    names.map(|name| bin.join(name)).filter(|path| !path.is_file()).collect()
 }
 
 fn loopback(port: u16) -> String {
@@ -89,22 +99,18 @@ fn common(run: &Folder, stores: &Stores, name: &str, port: u16) -> BTreeMap<Stri
     set("LISTEN", loopback(port));
     set("OTEL_EXPORTER_OTLP_ENDPOINT", url(COLLECTOR));
     match stores {
-        Stores::Embedded => drop(set("DATABASE_URL", format!("sqlite://{}", run.database(name).display()))),
-        Stores::Servers { postgres, redis, bus } => {
-            set("DATABASE_URL", format!("{postgres}/{}", name.replace('-', "_")));
-            set("REDIS_URL", redis.clone());
-            set("BUS_URL", bus.clone());
-        }
-    }
+        Stores::Embedded => set("DATABASE_URL", format!("sqlite://{}", run.database(name).display())),
+        Stores::Servers { postgres, .. } => set("DATABASE_URL", format!("{postgres}/{name}")),
+    };
     environment
 }
 
 fn legacy(bin: &Path, run: &Folder, stores: &Stores) -> Program {
     Program {
-        name: "legacy-shop".to_owned(),
+        name: LEGACY_NAME.to_owned(),
         path: bin.join("shop-legacy"),
         arguments: Vec::new(),
-        environment: common(run, stores, "legacy-shop", LEGACY),
+        environment: common(run, stores, LEGACY_NAME, LEGACY),
         ready: Some(format!("{}/health", url(LEGACY))),
         tier: APPS_TIER,
     }
@@ -116,10 +122,23 @@ fn app(bin: &Path, run: &Folder, stores: &Stores, service: &Service) -> Program 
     for other in service.calls.iter().filter_map(|name| crate::shop::service(name)) {
         environment.insert(format!("{}_URL", other.name.to_uppercase()), url(service.reaches(other)));
     }
-    let told = service.tells.iter().filter_map(|name| crate::shop::service(name));
-    let told: Vec<_> = told.map(|other| format!("{}={}", other.name, url(service.reaches(other)))).collect();
-    if !told.is_empty() {
-        environment.insert("EVENTS_TO".to_owned(), told.join(","));
+    match stores {
+        Stores::Embedded => {
+            let told = service.tells.iter().filter_map(|name| crate::shop::service(name));
+            let told: Vec<_> =
+                told.map(|other| format!("{}={}", other.name, url(service.reaches(other)))).collect();
+            if !told.is_empty() {
+                environment.insert("EVENTS_TO".to_owned(), told.join(","));
+            }
+        }
+        Stores::Servers { redis, bus, .. } => {
+            if service.takes_part_in_events() {
+                environment.insert("BUS_URL".to_owned(), bus.clone());
+            }
+            if service.name == "inventory" {
+                environment.insert("REDIS_URL".to_owned(), redis.clone());
+            }
+        }
     }
     Program {
         name: service.name.to_owned(),

@@ -8,8 +8,18 @@ pub const GATEWAY: u16 = 8080;
 pub const GATEWAY_ADMIN: u16 = 9901;
 /// The monolith.
 pub const LEGACY: u16 = 18000;
+/// Its name.
+pub const LEGACY_NAME: &str = "legacy-shop";
 /// The demo's own page, and where spans are sent.
 pub const COLLECTOR: u16 = 18090;
+/// Postgres, with `--servers`.
+pub const POSTGRES: u16 = 18095;
+/// Redis, with `--servers`.
+pub const REDIS: u16 = 18096;
+/// RabbitMQ, with `--servers`.
+pub const RABBIT: u16 = 18097;
+/// Where RabbitMQ would talk with others of its kind.
+pub const RABBIT_NODES: u16 = 18098;
 
 /// A service.
 #[derive(Debug, Eq, PartialEq)]
@@ -76,6 +86,11 @@ impl Service {
     /// Whom it reaches at all, called or told.
     pub fn others(&self) -> impl Iterator<Item = &'static Self> {
         self.calls.iter().chain(self.tells).filter_map(|name| service(name))
+    }
+
+    /// Does it tell or hear what has happened?
+    pub fn takes_part_in_events(&self) -> bool {
+        !self.tells.is_empty() || SERVICES.iter().any(|other| other.tells.contains(&self.name))
     }
 
     /// Its identity in the mesh.
