@@ -41,8 +41,7 @@ pub fn response(head: &Bytes) -> Option<(response::Parts, Reusable)> {
     if !read.parse(head).ok()?.is_complete() {
         return None;
     }
-    let (mut parts, ()) = Response::new(()).into_parts();
-    parts.status = StatusCode::from_u16(read.code?).ok()?;
+    let (mut parts, ()) = Response::builder().status(read.code?).body(()).ok()?.into_parts();
     parts.version = if read.version? == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
     parts.headers = fields(head, read.headers)?;
     let closes =
