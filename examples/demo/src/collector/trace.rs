@@ -1,5 +1,6 @@
 //! A trace: the spans of one request, wherever they were made, and the tree they form.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -77,6 +78,19 @@ impl Span {
     pub fn ms(&self) -> f64 {
         self.ended.saturating_sub(self.began) as f64 / 1e6
     }
+
+    fn line(&self, depth: usize, words: &mut String) {
+        let mark = if self.failed { " FAILED" } else { "" };
+        let place = format!("{}{}  {}", "  ".repeat(depth), self.service, self.name);
+        let _ = write!(words, "{place:<64} {:>9.1} ms{mark}", self.ms());
+        for (key, value) in &self.attributes {
+            let _ = write!(words, "  {key}={value}");
+        }
+        for event in &self.events {
+            let _ = write!(words, "  [{event}]");
+        }
+        words.push('\n');
+    }
 }
 
 /// The text of an attribute, if there is one of this name.
@@ -127,35 +141,85 @@ impl Trace {
         services
     }
 
+    /// From the root down to this span.
+    pub fn way<'t>(&'t self, to: &'t Span) -> Vec<&'t Span> {
+        let parent = |span: &&'t Span| self.spans.iter().find(|other| other.id == span.parent);
+        let mut way: Vec<_> = std::iter::successors(Some(to), parent).take(DEPTH_MAX).collect();
+        way.reverse();
+        way
+    }
+
     /// The tree, one line for each span.
     pub fn tree(&self) -> String {
+        self.drawn(None)
+    }
+
+    /// The tree along these ways, in few lines: what branches off is counted in one, and that a proxy hands on what it
+    /// has taken goes without saying.
+    pub fn tree_along(&self, ways: &[Vec<&Span>]) -> String {
+        self.drawn(Some(&ways.iter().flatten().map(|span| span.id.as_slice()).collect()))
+    }
+
+    fn drawn(&self, along: Option<&HashSet<&[u8]>>) -> String {
         let mut words = String::new();
         let mut roots: Vec<_> = self.spans.iter().filter(|span| self.is_root(span)).collect();
         roots.sort_by_key(|span| span.began);
-        for root in roots {
-            self.branch(root, 0, &mut words);
+        let (drawn, folded): (Vec<_>, Vec<_>) = roots.into_iter().partition(|root| is_drawn(root, along));
+        for root in drawn {
+            self.branch(root, 0, along, &mut words);
         }
+        self.fold(&folded, 0, &mut words);
         words
     }
 
-    fn branch(&self, span: &Span, depth: usize, words: &mut String) {
-        let mark = if span.failed { " FAILED" } else { "" };
-        let place = format!("{}{}  {}", "  ".repeat(depth), span.service, span.name);
-        let _ = write!(words, "{place:<64} {:>9.1} ms{mark}", span.ms());
-        for (key, value) in &span.attributes {
-            let _ = write!(words, "  {key}={value}");
+    fn branch(&self, span: &Span, depth: usize, along: Option<&HashSet<&[u8]>>, words: &mut String) {
+        let goes_without_saying = along.is_some() && self.is_handed_on(span);
+        if !goes_without_saying {
+            span.line(depth, words);
         }
-        for event in &span.events {
-            let _ = write!(words, "  [{event}]");
-        }
-        words.push('\n');
         if depth == DEPTH_MAX {
             return;
         }
+        let deeper = depth + usize::from(!goes_without_saying);
+        let (drawn, folded): (Vec<_>, Vec<_>) =
+            self.below(span).into_iter().partition(|below| is_drawn(below, along));
+        for below in drawn {
+            self.branch(below, deeper, along, words);
+        }
+        self.fold(&folded, deeper, words);
+    }
+
+    fn fold(&self, folded: &[&Span], depth: usize, words: &mut String) {
+        if folded.is_empty() {
+            return;
+        }
+        let many: usize = folded.iter().map(|span| 1 + self.many_below(span, depth)).sum();
+        let mut names: Vec<_> = folded.iter().map(|span| span.name.as_str()).collect();
+        names.dedup();
+        let _ = writeln!(words, "{}(+ {many}: {})", "  ".repeat(depth), cut(&names.join(", ")));
+    }
+
+    /// A proxy's second span: its first is what it has taken, this one is what it sends.
+    fn is_handed_on(&self, span: &Span) -> bool {
+        let parent = self.spans.iter().find(|other| other.id == span.parent);
+        let is_proxy = span.service == "gateway" || span.service.ends_with("-sidecar");
+        is_proxy && parent.is_some_and(|parent| parent.service == span.service)
+    }
+
+    fn below(&self, span: &Span) -> Vec<&Span> {
         let mut below: Vec<_> = self.spans.iter().filter(|other| other.parent == span.id).collect();
         below.sort_by_key(|span| span.began);
-        for child in below {
-            self.branch(child, depth + 1, words);
-        }
+        below
     }
+
+    fn many_below(&self, span: &Span, depth: usize) -> usize {
+        if depth == DEPTH_MAX {
+            return 0;
+        }
+        self.below(span).iter().map(|child| 1 + self.many_below(child, depth + 1)).sum()
+    }
+}
+
+fn is_drawn(span: &Span, along: Option<&HashSet<&[u8]>>) -> bool {
+    along.is_none_or(|along| along.contains(span.id.as_slice()))
 }

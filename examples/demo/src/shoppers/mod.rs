@@ -7,7 +7,7 @@ mod orders;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -53,6 +53,8 @@ pub struct Rush {
     pub kind: Kind,
     /// How often.
     pub per_second: f64,
+    /// So many come in the same moment.
+    pub at_once: u32,
 }
 
 impl Shoppers {
@@ -105,6 +107,18 @@ impl Shoppers {
         tracker.wait().await;
     }
 
+    /// Each of these guests asks for so long, again as soon as it is answered: no more than the shop can bear.
+    pub async fn press(&self, guests: &[Arc<Customer>], products: &[String], kind: Kind, lasts: Duration) {
+        let until = Instant::now() + lasts;
+        let each = guests.iter().map(async |guest| {
+            while Instant::now() < until {
+                let product = fastrand::choice(products).cloned().unwrap_or_default();
+                once(guest, kind, product).await;
+            }
+        });
+        self.stop.run_until_cancelled(join_all(each)).await;
+    }
+
     async fn come(
         &self,
         guests: &[Arc<Customer>],
@@ -113,12 +127,15 @@ impl Shoppers {
         lasts: Duration,
         tracker: &TaskTracker,
     ) {
-        let mut ticks = interval(Duration::from_secs_f64(1.0 / rush.per_second));
+        let many = rush.at_once.max(1);
+        let mut ticks = interval(Duration::from_secs_f64(f64::from(many) / rush.per_second));
         // Open loop: what was late is made up for, as a crowd does not wait for the one before it.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-        let times = (0..).take_while(|done| f64::from(*done) < rush.per_second * lasts.as_secs_f64());
-        for _ in times {
-            ticks.tick().await;
+        let times = (0_u32..).take_while(|done| f64::from(*done) < rush.per_second * lasts.as_secs_f64());
+        for number in times {
+            if number % many == 0 {
+                ticks.tick().await;
+            }
             if tracker.len() >= STANDING_MAX {
                 self.given_up.fetch_add(1, Ordering::Relaxed);
                 continue;

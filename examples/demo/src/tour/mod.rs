@@ -1,6 +1,7 @@
 //! The tour: the story of a migration, a failure and a promotion. Each step does something and checks what came of it;
 //! the first that does not do what it says ends the tour.
 
+mod comfort;
 mod failure;
 mod migration;
 mod promotion;

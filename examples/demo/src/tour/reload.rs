@@ -2,15 +2,10 @@
 
 use std::time::Duration;
 
-use super::scene::{Scene, Unlike, all_fine, asked, expect, rush};
+use super::scene::{Scene, Unlike, all_fine, asked, expect};
 use crate::policies::Chapter;
-use crate::shoppers::{Kind, Rush};
 
 const LASTS: Duration = Duration::from_secs(6);
-
-fn load() -> [Rush; 4] {
-    [rush(Kind::Browse, 20.0), rush(Kind::Product, 20.0), rush(Kind::Search, 8.0), rush(Kind::Order, 3.0)]
-}
 
 pub(super) async fn good(scene: &mut Scene<'_>) -> Result<String, Unlike> {
     let first = scene.demo.policies.standing().await?.generation;
@@ -24,7 +19,7 @@ pub(super) async fn good(scene: &mut Scene<'_>) -> Result<String, Unlike> {
         scene.demo.policies.turn_to(Chapter::Catalogue).await?;
         Ok(before)
     };
-    let (before, seen) = scene.meanwhile(&load(), LASTS, edits).await?;
+    let (before, seen) = scene.meanwhile(&scene.day(2.0), LASTS, edits).await?;
     all_fine(&seen)?;
     let standing = scene.demo.policies.standing().await?;
     expect(standing.generation == first + 4, "four generations more", standing.generation - first)?;
@@ -43,7 +38,7 @@ pub(super) async fn wrong(scene: &mut Scene<'_>) -> Result<String, Unlike> {
         expect(told.contains("prodcut"), "/generations to say what is wrong", told)?;
         Ok(problems)
     };
-    let (problems, seen) = scene.meanwhile(&load(), LASTS, edit).await?;
+    let (problems, seen) = scene.meanwhile(&scene.day(2.0), LASTS, edit).await?;
     all_fine(&seen)?;
     scene.demo.policies.restore(&good).await?;
     Ok(format!("{} requests, 0 failed; the gateway said:\n{}", asked(&seen), problems.trim_end()))

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::comfort::Comfort;
 use crate::demo::Demo;
 use crate::ledger::{Books, Ledger};
 use crate::shop::GATEWAY;
@@ -15,7 +16,7 @@ use crate::shoppers::{Customer, Kind, Rush, Tally, since};
 use crate::summary::{Sight, words};
 
 /// Guests, so that no one of them buys faster than the limit.
-const GUESTS: usize = 40;
+pub const GUESTS: usize = 40;
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Something was not as it was told.
@@ -57,9 +58,14 @@ pub fn asked(seen: &Seen) -> u64 {
     seen.values().map(Tally::asked).sum()
 }
 
-/// So many a second.
+/// So many a second, one by one.
 pub fn rush(kind: Kind, per_second: f64) -> Rush {
-    Rush { kind, per_second }
+    Rush { kind, per_second, at_once: 1 }
+}
+
+/// So many in one moment, and no more in that second.
+pub fn wave(kind: Kind, at_once: u32) -> Rush {
+    Rush { kind, per_second: f64::from(at_once), at_once }
 }
 
 /// The scene.
@@ -74,6 +80,8 @@ pub struct Scene<'d> {
     pub products: Vec<String>,
     /// For what no shopper does.
     pub client: reqwest::Client,
+    /// What this machine can bear.
+    pub comfort: Comfort,
 }
 
 impl<'d> Scene<'d> {
@@ -83,12 +91,15 @@ impl<'d> Scene<'d> {
         let products = demo.shoppers.street.stranger().browse(1).await;
         expect(!products.is_empty(), "products in the catalogue", "none")?;
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
-        Ok(Self { demo, ledger, guests: Vec::new(), products, client })
+        let mut scene =
+            Self { demo, ledger, guests: Vec::new(), products, client, comfort: Comfort::default() };
+        scene.comfort = Comfort::measure(&mut scene).await?;
+        Ok(scene)
     }
 
     /// Lets guests in, who sign in wherever one signs in now.
-    pub async fn invite(&mut self) -> Result<(), Unlike> {
-        self.guests = self.demo.shoppers.guests(GUESTS).await;
+    pub async fn invite(&mut self, guests: usize) -> Result<(), Unlike> {
+        self.guests = self.demo.shoppers.guests(guests).await;
         for guest in &self.guests {
             expect(guest.token().await.is_some(), "a token for every guest", "one has none")?;
         }
@@ -114,6 +125,18 @@ impl<'d> Scene<'d> {
         self.meanwhile(rushes, lasts, async { Ok(()) }).await.map(|((), seen)| seen)
     }
 
+    /// What people do on an ordinary day, so many times over.
+    pub fn day(&self, times: f64) -> Vec<Rush> {
+        let Comfort { orders, looks } = self.comfort;
+        let wishes = [
+            (Kind::Browse, 0.4 * looks),
+            (Kind::Product, 0.4 * looks),
+            (Kind::Search, 0.2 * looks),
+            (Kind::Order, orders),
+        ];
+        wishes.map(|(kind, often)| rush(kind, often * times)).into()
+    }
+
     /// The numbers of all proxies.
     pub async fn sight(&self) -> Sight {
         Sight::now(&self.client).await
@@ -131,20 +154,38 @@ impl<'d> Scene<'d> {
         Ok(())
     }
 
-    /// Waits until every order is done with. The books then; or as they stand when it took too long.
-    pub async fn settled(&self, within: Duration) -> Result<Books, Unlike> {
+    /// Looks again and again until it is so; what was found then.
+    pub async fn eventually<T>(
+        &self,
+        within: Duration,
+        expected: &str,
+        look: impl AsyncFn(&Self) -> Result<Result<T, String>, Unlike>,
+    ) -> Result<T, Unlike> {
         let until = Instant::now() + within;
         loop {
-            let books = self.ledger.books().await?;
-            let waiting =
-                ["delayed", "queued", "running"].iter().any(|status| books.orders.contains_key(*status));
-            if books.open == 0 && !waiting {
-                return Ok(books);
+            match look(self).await? {
+                Ok(found) => return Ok(found),
+                Err(seen) if Instant::now() >= until => {
+                    return Err(Unlike {
+                        expected: format!("{expected}, within {} s", within.as_secs()),
+                        seen,
+                    });
+                }
+                Err(_) => sleep(LOOK_EVERY).await,
             }
-            let seen = format!("{} open: {:?}", books.open, books.orders);
-            expect(Instant::now() < until, format!("all orders done in {} s", within.as_secs()), seen)?;
-            sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Waits until every order is done with. The books then.
+    pub async fn settled(&self, within: Duration) -> Result<Books, Unlike> {
+        self.eventually(within, "all orders done", async |scene| {
+            let books = scene.ledger.books().await?;
+            let waits =
+                ["delayed", "queued", "running"].iter().any(|status| books.orders.contains_key(*status));
+            let seen = format!("{} open: {:?}", books.open, books.orders);
+            Ok(if books.open == 0 && !waits { Ok(books) } else { Err(seen) })
+        })
+        .await
     }
 
     /// Everything the shop has promised since `from` is in its books, and the money is right.

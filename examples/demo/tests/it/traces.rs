@@ -83,6 +83,32 @@ async fn spans_of_several_services_form_one_tree_whatever_their_order() {
 }
 
 #[test]
+fn along_a_way_a_tree_is_short_and_says_how_much_it_leaves_out() {
+    let collector = Collector::default();
+    let through = vec![span(8, 1, 0, "POST orders", 0, 9), span(8, 2, 1, "POST", 0, 9)];
+    collector.take(&sent("gateway", through)).unwrap();
+    let order = vec![
+        span(8, 3, 2, "POST /api/orders", 1, 8),
+        span(8, 4, 3, "check user", 1, 2),
+        span(8, 5, 4, "GET user", 1, 2),
+        span(8, 6, 3, "charge", 3, 4),
+        span(8, 7, 3, "save", 5, 6),
+    ];
+    collector.take(&sent("order", order)).unwrap();
+    let trace = collector.trace("00000000000000000000000000000008").unwrap();
+    let charge = trace.spans.iter().find(|span| span.name == "charge").unwrap();
+    let tree = trace.tree_along(&[trace.way(charge)]);
+    let wanted = [
+        "gateway  POST orders ",
+        "  order  POST /api/orders ",
+        "    order  charge ",
+        "    (+ 3: check user, save)",
+    ];
+    assert_eq!(tree.lines().count(), wanted.len(), "{tree}");
+    assert!(tree.lines().zip(wanted).all(|(line, wanted)| line.starts_with(wanted)), "{tree}");
+}
+
+#[test]
 fn the_oldest_traces_leave_and_a_trace_without_end_is_cut() {
     let collector = Collector::default();
     for trace in 1..=1_001 {

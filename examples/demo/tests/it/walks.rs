@@ -80,8 +80,10 @@ async fn shoppers_stroll_buy_and_wait_and_count_what_they_cannot_understand() {
 async fn a_crowd_comes_at_its_rate_and_every_answer_is_counted_for_what_it_is() {
     let shoppers = Shoppers::new(&shop().await);
     let guests = shoppers.guests(5).await;
-    let rush =
-        [Rush { kind: Kind::Order, per_second: 200.0 }, Rush { kind: Kind::Product, per_second: 50.0 }];
+    let rush = [
+        Rush { kind: Kind::Order, per_second: 200.0, at_once: 10 },
+        Rush { kind: Kind::Product, per_second: 50.0, at_once: 1 },
+    ];
     shoppers.rush(&guests, &["p1".to_owned()], &rush, Duration::from_millis(700)).await;
     let seen = shoppers.street.figures.now();
     let order = &seen[&Kind::Order];
