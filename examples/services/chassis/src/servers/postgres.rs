@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use sqlx::any::install_default_drivers;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection};
@@ -11,6 +12,8 @@ use super::place::{Place, io};
 use super::{Leash, ServerError, installed, text};
 
 const USER: &str = "postgres";
+/// What a killed server leaves behind ends by itself, and soon.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 /// A Postgres server.
 pub struct Postgres {
@@ -84,7 +87,19 @@ impl Postgres {
 
     /// Starts it after [`Postgres::kill`].
     pub async fn start_again(&self) -> Result<(), ServerError> {
-        self.leash.start(async || self.connect().await.map(|_| ()).map_err(|error| error.to_string())).await
+        // When its head is killed, what it had begun for its clients lives on for a moment, and holds the memory they share.
+        let patience = Instant::now() + GONE_WITHIN;
+        loop {
+            let is_ready = async || self.connect().await.map(|_| ()).map_err(|error| error.to_string());
+            match self.leash.start(is_ready).await {
+                Err(ServerError::Ended { said, .. })
+                    if said.contains("still in use") && Instant::now() < patience =>
+                {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                started => return started,
+            }
+        }
     }
 
     async fn connect(&self) -> Result<AnyConnection, sqlx::Error> {
