@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::desk::{Desk, Taken, Wanted};
+use crate::desk::{Desk, Wanted};
 use crate::order::{Item, PayBy, Status};
-use crate::store::{Loaded, Store};
+use crate::store::{Noted, Store};
 use crate::view::{Told, View};
 
 const PRODUCTS_MAX: usize = 50;
@@ -67,15 +67,20 @@ pub(crate) struct Promotion {
 
 impl NewOrder {
     fn checked(self, caller: &Caller, headers: &HeaderMap) -> Result<Wanted, Failure> {
-        let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned);
-        let mut together = BTreeMap::new();
+        // A key that was not read would be none, and an order that was sent twice would be two.
+        let unreadable = |_| Failure::invalid("an Idempotency-Key is plain ASCII");
+        let key = headers.get("idempotency-key").map(|key| key.to_str().map(str::to_owned));
+        let key = key.transpose().map_err(unreadable)?;
+        let is_quantity = |quantity: i64| (1..=QUANTITY_MAX).contains(&quantity);
+        let are_quantities = self.items.iter().all(|item| is_quantity(item.quantity));
+        let mut together = BTreeMap::<String, i64>::new();
         for item in self.items {
-            let sum = together.entry(item.product_id).or_insert(0_i64);
-            *sum = sum.saturating_add(item.quantity.max(i64::MIN / 4));
+            let sum = together.entry(item.product_id).or_default();
+            *sum = sum.saturating_add(item.quantity);
         }
         let problem = if together.is_empty() || together.len() > PRODUCTS_MAX {
             "an order has 1 to 50 products"
-        } else if together.values().any(|quantity| !(1..=QUANTITY_MAX).contains(quantity)) {
+        } else if !are_quantities || !together.values().copied().all(is_quantity) {
             "a quantity is between 1 and 100"
         } else if together.keys().any(|id| id.is_empty() || id.len() > 64 || id.contains(',')) {
             "a product_id has 1 to 64 letters and no comma"
@@ -97,18 +102,13 @@ impl NewOrder {
 }
 
 impl Orders {
-    /// The order, if the caller may see it. What is not theirs does not exist for them.
-    async fn seen_by(&self, caller: Option<&Caller>, id: &str) -> Result<Loaded, Failure> {
-        let loaded = self.store.load(id).await?;
-        let may_see = |loaded: &Loaded| {
-            caller.is_none_or(|caller| caller.is("staff") || caller.id == loaded.order.user_id)
-        };
-        loaded.filter(may_see).ok_or_else(|| Failure::not_found("order"))
-    }
-
-    /// From the events themselves: who has just written reads what they wrote.
-    async fn told(&self, id: &str) -> Result<Told, Failure> {
-        Ok(Told::of_history(id, &self.store.since(id, 0).await?))
+    /// The order, and what happened to it, if the caller may see it. What is not theirs does not exist for them. From the
+    /// events themselves: who has just written reads what they wrote.
+    async fn seen_by(&self, caller: Option<&Caller>, id: &str) -> Result<(Told, Vec<Noted>), Failure> {
+        let history = self.store.since(id, 0).await?;
+        let told = Told::of_history(id, &history);
+        let may_see = caller.is_none_or(|caller| caller.is("staff") || caller.id == told.user_id);
+        if history.is_empty() || !may_see { Err(Failure::not_found("order")) } else { Ok((told, history)) }
     }
 }
 
@@ -128,8 +128,8 @@ pub(crate) async fn place(
     headers: HeaderMap,
     Body(new): Body<NewOrder>,
 ) -> Result<Response, Failure> {
-    let (Taken::Before(id) | Taken::Now(id)) = orders.desk.take(new.checked(&caller, &headers)?).await?;
-    let told = orders.told(&id).await?;
+    let id = orders.desk.take(new.checked(&caller, &headers)?).await?;
+    let (told, _) = orders.seen_by(None, &id).await?;
     let location = [(header::LOCATION, format!("/api/orders/{id}"))];
     let status = match told.status {
         Status::Completed => StatusCode::CREATED,
@@ -170,8 +170,7 @@ pub(crate) async fn one(
     caller: Option<Caller>,
     Part(id): Part<String>,
 ) -> Result<Json<Told>, Failure> {
-    orders.seen_by(caller.as_ref(), &id).await?;
-    Ok(Json(orders.told(&id).await?))
+    Ok(Json(orders.seen_by(caller.as_ref(), &id).await?.0))
 }
 
 /// What happened to an order.
@@ -182,11 +181,14 @@ pub(crate) async fn history(
     caller: Option<Caller>,
     Part(id): Part<String>,
 ) -> Result<Json<History>, Failure> {
-    orders.seen_by(caller.as_ref(), &id).await?;
+    let (_, history) = orders.seen_by(caller.as_ref(), &id).await?;
     let is_shopper = caller.is_some_and(|caller| !caller.is("staff"));
-    let entries = orders.store.since(&id, 0).await?.into_iter().map(|noted| {
+    let entries = history.into_iter().map(|noted| {
         let mut event = serde_json::to_value(&noted.happened).unwrap_or(Value::Null);
-        // What was wrong inside is nothing for shoppers.
+        // What one can pay with is shown to nobody; what was wrong inside is nothing for shoppers.
+        if let Some(pay_by) = event.get_mut("pay_by").and_then(Value::as_object_mut) {
+            pay_by.remove("token");
+        }
         if let (true, Some(event)) = (is_shopper, event.as_object_mut()) {
             event.remove("why");
         }
@@ -195,7 +197,7 @@ pub(crate) async fn history(
     Ok(Json(History { items: entries.collect() }))
 }
 
-/// Calls an order off, as long as it is not completed.
+/// Calls an order off, as long as it is not paid.
 #[utoipa::path(post, path = "/api/orders/{id}/cancel", tag = "orders", params(("id" = String, Path)),
     responses((status = 202, body = Told), (status = 404, body = FailureBody),
         (status = 409, body = FailureBody, description = "it is too late")))]
@@ -204,25 +206,26 @@ pub(crate) async fn cancel(
     caller: Caller,
     Part(id): Part<String>,
 ) -> Result<(StatusCode, Json<Told>), Failure> {
-    let loaded = orders.seen_by(Some(&caller), &id).await?;
-    orders.desk.cancel(loaded).await?;
-    Ok((StatusCode::ACCEPTED, Json(orders.told(&id).await?)))
+    orders.seen_by(Some(&caller), &id).await?;
+    orders.desk.cancel(&id).await?;
+    let (told, _) = orders.seen_by(Some(&caller), &id).await?;
+    Ok((StatusCode::ACCEPTED, Json(told)))
 }
 
 /// Is there a promotion?
 #[utoipa::path(get, path = "/promotion", tag = "operators", responses((status = 200, body = Promotion)))]
 pub(crate) async fn promotion(State(orders): State<Orders>) -> Json<Promotion> {
-    Json(Promotion { on: orders.desk.promote(None), open: orders.desk.queued() })
+    Json(Promotion { on: orders.desk.promote(None), open: orders.desk.open() })
 }
 
-/// Begins or ends a promotion: while it lasts, every order is queued.
+/// Begins or ends a promotion at this instance: while it lasts, every order is queued.
 #[utoipa::path(put, path = "/promotion", tag = "operators", request_body = Promotion,
     responses((status = 200, body = Promotion)))]
 pub(crate) async fn promote(
     State(orders): State<Orders>,
     Body(promotion): Body<Promotion>,
 ) -> Json<Promotion> {
-    Json(Promotion { on: orders.desk.promote(Some(promotion.on)), open: orders.desk.queued() })
+    Json(Promotion { on: orders.desk.promote(Some(promotion.on)), open: orders.desk.open() })
 }
 
 /// Throws the read model away and makes it again from the events.

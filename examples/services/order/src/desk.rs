@@ -7,25 +7,30 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use chassis::events::{context_of, traceparent};
+use chassis::events::context_of;
 use chassis::{Chassis, Failure, SettingsError, now_ms};
 use sqlx::Row;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use uuid::Uuid;
 
 use crate::order::{By, Happened, Item, Order, PayBy};
-use crate::saga::{Lease, Saga};
+use crate::saga::{First, Lease, Saga};
 use crate::store::{AppendError, Loaded, Store};
 
-/// So long a shopper is kept waiting for the end. The edge gives an order three seconds.
+/// So long a shopper is kept waiting, taking down included. The edge gives an order three seconds.
 const WAIT: Duration = Duration::from_millis(2000);
 /// A worker that finds nothing looks again after this.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Taken at once from the queue.
 const TAKE: i64 = 8;
+/// So often calling off is outrun by the order's driver, and no oftener: it has that many steps.
+const CANCEL_TRIES: usize = 8;
+const FORGET_EVERY: Duration = Duration::from_secs(5);
 
 /// The desk.
 #[derive(Clone)]
@@ -37,7 +42,7 @@ pub(crate) struct Desk {
     /// shopper waiting, and shoppers keep no delayed order from being finished.
     counter: Arc<Semaphore>,
     workers: Arc<Semaphore>,
-    queued: Arc<AtomicI64>,
+    open: Arc<AtomicI64>,
     queue_max: i64,
     promotion: Arc<AtomicBool>,
     bell: Arc<Notify>,
@@ -51,12 +56,10 @@ pub(crate) struct Wanted {
     pub(crate) key: Option<String>,
 }
 
-/// An order that is taken.
-pub(crate) enum Taken {
-    /// Under this key there was one before.
-    Before(String),
-    /// As far as it came while the shopper waited.
-    Now(String),
+/// An order that is taken, and who sees it through while its shopper waits, if anybody does.
+struct Taken {
+    id: String,
+    driven: Option<JoinHandle<()>>,
 }
 
 impl Desk {
@@ -68,7 +71,7 @@ impl Desk {
             saga,
             counter: Arc::new(Semaphore::new(settings.parsed("ORDERS_AT_ONCE", 32)?)),
             workers: Arc::new(Semaphore::new(settings.parsed("WORKERS", 8)?)),
-            queued: Arc::default(),
+            open: Arc::default(),
             queue_max: settings.parsed("QUEUE_MAX", 20_000)?,
             promotion: Arc::default(),
             bell: Arc::default(),
@@ -83,50 +86,71 @@ impl Desk {
         self.promotion.load(Ordering::Relaxed)
     }
 
-    /// Orders that wait for a hand.
-    pub(crate) fn queued(&self) -> i64 {
-        self.queued.load(Ordering::Relaxed)
+    /// Orders that are not finished, a moment ago.
+    pub(crate) fn open(&self) -> i64 {
+        self.open.load(Ordering::Relaxed)
     }
 
-    /// Takes an order, and sees it through if there is a free hand.
-    pub(crate) async fn take(&self, wanted: Wanted) -> Result<Taken, Failure> {
-        let hand = if self.promote(None) { None } else { self.counter.clone().try_acquire_owned().ok() };
-        if hand.is_none() && self.queued() >= self.queue_max {
-            return Err(Failure::unavailable(
-                "queue_full",
-                "there are more orders than can be kept; try again soon",
-            ));
+    /// Takes an order, and sees it through if there is a free hand. Its id, when it is finished or its shopper has waited
+    /// long enough.
+    pub(crate) async fn take(&self, wanted: Wanted) -> Result<String, Failure> {
+        let answer_by = Instant::now() + WAIT;
+        let desk = self.clone();
+        // A shopper who hangs up leaves no order without a driver: all of it is done in a task of its own.
+        let taking = self.chassis.spawn(async move { desk.begin(&wanted).await }.in_current_span());
+        let interrupted = |_| Failure::unavailable("interrupted", "ask again with the same Idempotency-Key");
+        let taken = taking.await.map_err(interrupted)??;
+        if let Some(driven) = taken.driven {
+            let _still_under_way = timeout_at(answer_by, driven).await;
         }
-        let Some(lease) = self.write_down(&wanted, hand.is_some()).await? else {
-            return Ok(Taken::Before(self.order_of_key(&wanted).await?));
+        Ok(taken.id)
+    }
+
+    async fn begin(&self, wanted: &Wanted) -> Result<Taken, Failure> {
+        let hand = if self.promote(None) { None } else { self.counter.clone().try_acquire_owned().ok() };
+        if hand.is_none() && self.open() >= self.queue_max {
+            let full = || {
+                Failure::unavailable("queue_full", "there are more orders than can be kept; try again soon")
+            };
+            let id = self.order_of_key(wanted).await?.ok_or_else(full)?;
+            return Ok(Taken { id, driven: None });
+        }
+        let first = if hand.is_some() { First::Ourselves } else { First::Anybody };
+        let Some(lease) = self.write_down(wanted, first).await? else {
+            let gone =
+                || Failure::conflict("try_again", "the order of this Idempotency-Key was just forgotten");
+            let id = self.order_of_key(wanted).await?.ok_or_else(gone)?;
+            return Ok(Taken { id, driven: None });
         };
         let id = lease.order_id.clone();
-        if let Some(hand) = hand {
-            let desk = self.clone();
-            let driven = self.chassis.spawn(async move { desk.drive(&lease, hand).await }.in_current_span());
-            // A shopper who is told to look later, or hangs up, does not stop the order.
-            let _still_under_way = tokio::time::timeout(WAIT, driven).await;
-        } else {
+        let Some(hand) = hand else {
             self.bell.notify_one();
-        }
-        Ok(Taken::Now(id))
+            return Ok(Taken { id, driven: None });
+        };
+        let desk = self.clone();
+        let driven = self.chassis.spawn(async move { desk.drive(&lease, hand).await }.in_current_span());
+        Ok(Taken { id, driven: Some(driven) })
     }
 
-    #[tracing::instrument(name = "take down", skip_all, fields(items = wanted.items.len(), order.id))]
-    async fn write_down(&self, wanted: &Wanted, at_once: bool) -> Result<Option<Lease>, Failure> {
-        let now = now_ms();
+    /// Writes an order down, unless there was one under its key.
+    #[tracing::instrument(name = "take down", skip_all, fields(items = wanted.items.len(), order.id, ?first))]
+    async fn write_down(&self, wanted: &Wanted, first: First) -> Result<Option<Lease>, Failure> {
         let id = Uuid::now_v7().to_string();
         tracing::Span::current().record("order.id", &id);
         let mut write = self.store.database.write().await?;
         if let Some(key) = &wanted.key {
-            let noted = sqlx::query("INSERT INTO order_key VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING")
+            let statement = "INSERT INTO order_key (user_id, request_key, request, order_id, at) \
+                             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+            let noted = sqlx::query(statement)
                 .bind(&wanted.user_id)
                 .bind(key)
                 .bind(request(wanted))
                 .bind(&id)
+                .bind(now_ms())
                 .execute(&mut *write)
                 .await?;
             if noted.rows_affected() == 0 {
+                tracing::info!("this key was here before");
                 return Ok(None);
             }
         }
@@ -137,60 +161,50 @@ impl Desk {
             pay_by: wanted.pay_by.clone(),
         };
         self.store.append(&mut write, &mut loaded, &[placed]).await?;
-        let lease_until = if at_once { now + self.saga.lease_ms() } else { 0 };
-        let traceparent = traceparent();
-        sqlx::query("INSERT INTO saga VALUES ($1, 'open', $2, $3, 0, '', $4, $2)")
-            .bind(&id)
-            .bind(now)
-            .bind(lease_until)
-            .bind(&traceparent)
-            .execute(&mut *write)
-            .await?;
+        let lease = self.saga.leases.open(&mut write, &id, first).await?;
         write.commit().await?;
-        Ok(Some(Lease { order_id: id, attempts: 0, traceparent, opened_at: now }))
+        Ok(Some(lease))
     }
 
-    async fn order_of_key(&self, wanted: &Wanted) -> Result<String, Failure> {
+    /// The order of this key, if there is one. 422 if the key was used for something else.
+    async fn order_of_key(&self, wanted: &Wanted) -> Result<Option<String>, Failure> {
+        let Some(key) = &wanted.key else { return Ok(None) };
         let row =
             sqlx::query("SELECT order_id, request FROM order_key WHERE user_id = $1 AND request_key = $2")
                 .bind(&wanted.user_id)
-                .bind(wanted.key.as_deref().unwrap_or_default())
-                .fetch_one(self.store.database.pool())
+                .bind(key)
+                .fetch_optional(self.store.database.pool())
                 .await?;
+        let Some(row) = row else { return Ok(None) };
         if row.try_get::<String, _>("request")? != request(wanted) {
             let message = "this Idempotency-Key was used for another order";
             return Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, "key_reused", message));
         }
-        Ok(row.try_get("order_id")?)
+        Ok(Some(row.try_get("order_id")?))
     }
 
     /// Calls an order off. What was done for it is undone by whoever drives it.
-    pub(crate) async fn cancel(&self, mut loaded: Loaded) -> Result<(), Failure> {
-        for _ in 0..5 {
+    pub(crate) async fn cancel(&self, id: &str) -> Result<(), Failure> {
+        for _ in 0..CANCEL_TRIES {
+            let Some(mut loaded) = self.store.load(id).await? else {
+                return Err(Failure::not_found("order"));
+            };
             if !loaded.order.can_be_cancelled() {
-                let status = loaded.order.status().word();
-                return Err(Failure::conflict(
-                    "too_late",
-                    format!("an order that is {status} cannot be called off"),
-                ));
+                let message =
+                    format!("an order that is {} cannot be called off", loaded.order.status().word());
+                return Err(Failure::conflict("too_late", message));
             }
             let mut write = self.store.database.write().await?;
+            self.saga.leases.hurry(&mut write, id).await?;
             let closing = Happened::Closing { by: By::Shopper, reason: "cancelled".to_owned() };
             match self.store.append(&mut write, &mut loaded, &[closing]).await {
                 Ok(()) => {
-                    sqlx::query("UPDATE saga SET next_at = $1, attempts = 0 WHERE order_id = $2")
-                        .bind(now_ms())
-                        .bind(&loaded.id)
-                        .execute(&mut *write)
-                        .await?;
                     write.rings(self.bell.clone());
-                    write.commit().await?;
-                    return Ok(());
+                    return Ok(write.commit().await?);
                 }
-                Err(AppendError::Outrun) => drop(write),
+                Err(AppendError::Outrun) => {}
                 Err(AppendError::Database(error)) => return Err(error.into()),
             }
-            loaded = self.store.load(&loaded.id).await?.ok_or_else(|| Failure::not_found("order"))?;
         }
         Err(AppendError::Outrun.into())
     }
@@ -213,12 +227,11 @@ impl Desk {
     }
 
     async fn take_from_queue(&self) -> Result<bool, sqlx::Error> {
-        self.count_queue().await?;
         let free = i64::try_from(self.workers.available_permits()).unwrap_or(TAKE).min(TAKE);
         if free == 0 {
             return Ok(false);
         }
-        let leases = self.saga.lease(free).await?;
+        let leases = self.saga.leases.take(free).await?;
         let some = !leases.is_empty();
         for lease in leases {
             let Ok(hand) = self.workers.clone().acquire_owned().await else { return Ok(false) };
@@ -243,11 +256,25 @@ impl Desk {
         }
     }
 
-    async fn count_queue(&self) -> Result<(), sqlx::Error> {
-        let open = "SELECT CAST(COUNT(*) AS BIGINT) FROM saga WHERE state = 'open'";
-        let open = sqlx::query_scalar(open).fetch_one(self.store.database.pool()).await?;
-        self.queued.store(open, Ordering::Relaxed);
-        Ok(())
+    /// Counts what is open and forgets what is old, until the service ends.
+    pub(crate) async fn keep(self, stop: CancellationToken) {
+        let mut forget_at = Instant::now();
+        while !stop.is_cancelled() {
+            match self.saga.leases.open_orders().await {
+                Ok(open) => self.open.store(open, Ordering::Relaxed),
+                Err(error) => tracing::error!(%error, "the queue cannot be counted"),
+            }
+            if Instant::now() >= forget_at {
+                forget_at = Instant::now() + FORGET_EVERY;
+                if let Err(error) = self.saga.leases.forget().await {
+                    tracing::error!(%error, "what is old cannot be forgotten");
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
     }
 }
 

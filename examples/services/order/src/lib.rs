@@ -36,6 +36,7 @@ pub async fn assemble(chassis: &Chassis) -> Result<App, StartError> {
     let desk = desk::Desk::new(chassis, store.clone(), saga)?;
     chassis.spawn(view.clone().follow(chassis.stop.clone()));
     chassis.spawn(desk.clone().work(chassis.stop.clone()));
+    chassis.spawn(desk.clone().keep(chassis.stop.clone()));
     let public = OpenApiRouter::new()
         .routes(routes!(api::place, api::list))
         .routes(routes!(api::one))

@@ -128,11 +128,17 @@ pub(crate) struct Order {
     checked: bool,
     reserved: bool,
     paid: bool,
-    confirmed: bool,
     closing: Option<By>,
     voided: bool,
     released: bool,
     end: Option<Status>,
+}
+
+impl Happened {
+    /// Is nothing left to do after this?
+    pub(crate) fn is_end(&self) -> bool {
+        matches!(self, Self::Cancelled | Self::Completed | Self::Rejected)
+    }
 }
 
 impl Order {
@@ -171,7 +177,8 @@ impl Order {
                 self.token.clone_from(&pay_by.token);
             }
             Happened::Rejected => self.end = Some(Status::Rejected),
-            Happened::StockConfirmed => self.confirmed = true,
+            // It comes together with the end.
+            Happened::StockConfirmed => {}
             Happened::StockReleased => self.released = true,
             Happened::StockReserved => self.reserved = true,
         }
@@ -205,9 +212,10 @@ impl Order {
         })
     }
 
-    /// Can it still be called off?
+    /// Can it still be called off? Not when it is paid: from then on its stock may have been taken without our knowing,
+    /// and what was taken cannot be put back.
     pub(crate) fn can_be_cancelled(&self) -> bool {
-        self.end.is_none() && self.closing.is_none() && !self.confirmed
+        self.end.is_none() && self.closing.is_none() && !self.paid
     }
 
     /// Why it is not completed, in a word for shoppers.
@@ -328,8 +336,8 @@ mod tests {
             ),
             ("cancelled in the queue", &[closing(By::Shopper)], End(By::Shopper), Status::Running),
             (
-                "cancelled when paid",
-                &[checked(), StockReserved, paid(), closing(By::Shopper)],
+                "paid, and the stock is gone",
+                &[checked(), StockReserved, paid(), closing(By::Refusal)],
                 Do(Step::Void),
                 Status::Running,
             ),
@@ -353,13 +361,10 @@ mod tests {
     }
 
     #[test]
-    fn an_order_can_be_called_off_until_it_is_confirmed() {
+    fn an_order_can_be_called_off_until_it_is_paid() {
         assert!(after(&[]).can_be_cancelled());
         assert!(after(&[checked(), Happened::StockReserved, delayed()]).can_be_cancelled());
-        assert!(
-            !after(&[checked(), Happened::StockReserved, paid(), Happened::StockConfirmed])
-                .can_be_cancelled()
-        );
+        assert!(!after(&[checked(), Happened::StockReserved, paid()]).can_be_cancelled());
         assert!(!after(&[closing(By::Shopper)]).can_be_cancelled());
     }
 }

@@ -96,12 +96,16 @@ impl Store {
     }
 
     /// Adds what happened, in a transaction of the caller's: what else belongs to it is written with it or not at all.
+    /// Refuses if something else happened to the order since it was loaded, also when there is nothing to add.
     pub(crate) async fn append(
         &self,
         write: &mut Write,
         loaded: &mut Loaded,
         events: &[Happened],
     ) -> Result<(), AppendError> {
+        if events.is_empty() {
+            return Self::is_newest(write, loaded).await;
+        }
         let now = now_ms();
         let mut after = loaded.clone();
         for happened in events {
@@ -135,12 +139,22 @@ impl Store {
                 .execute(&mut **write)
                 .await?;
         }
-        let statement = "INSERT INTO order_behind VALUES ($1, $2) \
-                         ON CONFLICT (order_id) DO UPDATE SET version = excluded.version";
+        let statement = "INSERT INTO order_behind VALUES ($1, $2) ON CONFLICT (order_id) DO UPDATE \
+                         SET version = excluded.version WHERE order_behind.version < excluded.version";
         sqlx::query(statement).bind(&after.id).bind(after.version).execute(&mut **write).await?;
         write.rings(self.behind.clone());
         *loaded = after;
         Ok(())
+    }
+
+    async fn is_newest(write: &mut Write, loaded: &Loaded) -> Result<(), AppendError> {
+        let newer =
+            sqlx::query("SELECT version FROM order_event WHERE order_id = $1 AND version > $2 LIMIT 1")
+                .bind(&loaded.id)
+                .bind(loaded.version)
+                .fetch_optional(&mut **write)
+                .await?;
+        if newer.is_some() { Err(AppendError::Outrun) } else { Ok(()) }
     }
 }
 

@@ -3,5 +3,7 @@
 
 mod contracts;
 mod crashes;
+mod drivers;
 mod neighbours;
 mod orders;
+mod shopper;

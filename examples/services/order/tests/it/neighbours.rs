@@ -3,14 +3,17 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use chassis::testing::Tried;
 use chassis::{App, Chassis, StartError};
 use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
+use tokio::sync::Notify;
 use utoipa_axum::router::OpenApiRouter;
 
 /// What they know and did.
@@ -27,6 +30,12 @@ pub struct Known {
     pub away: Vec<&'static str>,
     /// Payments that are made and whose answer is lost.
     pub lose_answers: bool,
+    /// Reservations that are confirmed and whose answer is lost.
+    pub lose_confirmations: bool,
+    /// The next payment has no answer before this rings, and then it is none.
+    pub hang: Option<Arc<Notify>>,
+    /// Paths that begin so are not known to a proxy on the way.
+    pub no_way: Option<&'static str>,
 }
 
 type Shared = Arc<Mutex<Known>>;
@@ -41,7 +50,8 @@ pub struct Neighbours {
 impl Neighbours {
     pub async fn start() -> Self {
         let known = Shared::default();
-        known.lock().unwrap().stock = BTreeMap::from([("p-1".to_owned(), 10), ("p-2".to_owned(), 1)]);
+        known.lock().unwrap().stock =
+            [("p-1", 10), ("p-2", 1), ("p-free", 10)].map(|(id, n)| (id.to_owned(), n)).into();
         let routes = Router::new()
             .route("/api/users/{id}", get(user))
             .route("/api/products", get(products))
@@ -50,6 +60,7 @@ impl Neighbours {
             .route("/api/inventory/reservations/{id}/release", post(release))
             .route("/api/payments", post(charge))
             .route("/api/payments/void", post(void))
+            .layer(from_fn_with_state(known.clone(), way))
             .with_state(known.clone());
         let assemble = async move |_: &Chassis| -> Result<App, StartError> {
             Ok(App::new(OpenApiRouter::new()).also(routes.clone()))
@@ -87,6 +98,14 @@ fn yes(body: Value) -> Said {
     (StatusCode::OK, Json(body))
 }
 
+async fn way(State(known): State<Shared>, request: Request, next: Next) -> Response {
+    let no_way = known.lock().unwrap().no_way;
+    match no_way {
+        Some(path) if request.uri().path().starts_with(path) => no(404, "no-route").into_response(),
+        _ => next.run(request).await,
+    }
+}
+
 async fn user(State(known): State<Shared>, Path(id): Path<String>) -> Said {
     if known.lock().unwrap().away.contains(&"user") {
         return no(503, "away");
@@ -105,7 +124,7 @@ async fn products(State(known): State<Shared>, Query(query): Query<HashMap<Strin
     }
     let wanted = query["ids"].split(',').filter(|id| known.stock.contains_key(*id));
     let items: Vec<_> =
-        wanted.map(|id| json!({ "id": id, "price_cents": 250, "currency": "EUR", "name": id })).collect();
+        wanted.map(|id| json!({ "id": id, "price_cents": if id == "p-free" { 0 } else { 250 }, "currency": "EUR", "name": id })).collect();
     yes(json!({ "items": items }))
 }
 
@@ -139,16 +158,21 @@ async fn confirm(State(known): State<Shared>, Path(id): Path<String>) -> Said {
         return no(503, "away");
     }
     if !matches!(known.reserved.get(&id), Some(Some(_))) {
-        return no(409, "not_reserved");
+        return no(409, "reservation_released");
     }
-    known.confirmed.push(id);
-    yes(json!({}))
+    if !known.confirmed.contains(&id) {
+        known.confirmed.push(id);
+    }
+    if known.lose_confirmations { no(503, "away") } else { yes(json!({})) }
 }
 
 async fn release(State(known): State<Shared>, Path(id): Path<String>) -> Said {
     let mut known = known.lock().unwrap();
     if known.away.contains(&"inventory") {
         return no(503, "away");
+    }
+    if known.confirmed.contains(&id) {
+        return no(409, "reservation_confirmed");
     }
     if let Some(Some(items)) = known.reserved.insert(id, None) {
         for (product, quantity) in items {
@@ -159,6 +183,11 @@ async fn release(State(known): State<Shared>, Path(id): Path<String>) -> Said {
 }
 
 async fn charge(State(known): State<Shared>, headers: HeaderMap, Json(body): Json<Value>) -> Said {
+    let hang = known.lock().unwrap().hang.take();
+    if let Some(answers) = hang {
+        answers.notified().await;
+        return no(503, "provider_unavailable");
+    }
     let mut known = known.lock().unwrap();
     if known.away.contains(&"payment") {
         return no(503, "provider_unavailable");

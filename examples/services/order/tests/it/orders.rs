@@ -1,47 +1,10 @@
 //! Orders that go well, that are refused, that have to wait, and that are called off.
 
-use chassis::testing::{Answer, Tried, until};
+use chassis::testing::until;
 use serde_json::{Value, json};
 
 use crate::neighbours::Neighbours;
-
-fn two_of(product: &str) -> Value {
-    json!({ "items": [{ "product_id": product, "quantity": 2 }], "payment": { "type": "card", "token": "tok_visa" } })
-}
-
-async fn place(order: &Tried, user: &str, key: &str, body: &Value) -> Answer {
-    order.ask("POST", "/api/orders", &[("x-user-id", user), ("idempotency-key", key)], body).await
-}
-
-async fn seen(order: &Tried, id: &str) -> Value {
-    order.get(&format!("/api/orders/{id}")).await.body
-}
-
-fn id(answer: &Answer) -> String {
-    answer.body["id"].as_str().or(answer.body["details"]["id"].as_str()).unwrap().to_owned()
-}
-
-async fn kinds(order: &Tried, id: &str) -> Vec<String> {
-    let history = order.get(&format!("/api/orders/{id}/events")).await.body;
-    let entries = history["items"].as_array().unwrap().iter();
-    entries.map(|entry| entry["event"]["kind"].as_str().unwrap().to_owned()).collect()
-}
-
-async fn ends_as(order: &Tried, id: &str, status: &str) -> Value {
-    until(&format!("{id} is {status}"), async || seen(order, id).await["status"] == status).await;
-    seen(order, id).await
-}
-
-/// What others are told, in order.
-async fn told(order: &Tried) -> Vec<String> {
-    let rows = sqlx::query_scalar::<_, String>("SELECT body FROM outbox ORDER BY id")
-        .fetch_all(order.chassis().database.pool())
-        .await
-        .unwrap();
-    rows.iter()
-        .map(|body| serde_json::from_str::<Value>(body).unwrap()["type"].as_str().unwrap().to_owned())
-        .collect()
-}
+use crate::shopper::{ends_as, id, kinds, place, seen, told, two_of};
 
 #[tokio::test]
 async fn an_order_goes_well() {
@@ -54,6 +17,8 @@ async fn an_order_goes_well() {
     assert_eq!(placed.headers["location"], format!("/api/orders/{id}"));
     let happened = ["placed", "checked", "stock_reserved", "paid", "stock_confirmed", "completed"];
     assert_eq!(kinds(&order, &id).await, happened);
+    let history = order.get(&format!("/api/orders/{id}/events")).await.body;
+    assert!(!history.to_string().contains("tok_visa"), "what pays is shown to nobody: {history}");
     assert_eq!(told(&order).await, ["order.placed", "order.completed"]);
     neighbours.with(|known| {
         assert_eq!(known.stock["p-1"], 8);
@@ -110,7 +75,7 @@ async fn what_is_refused_is_undone() {
         assert_eq!(place(&order, user, &format!("k-{n}"), body).await.status, *status, "and so it is later");
     }
     neighbours.with(|known| {
-        assert_eq!(known.stock, [("p-1".to_owned(), 10), ("p-2".to_owned(), 1)].into());
+        assert_eq!((known.stock["p-1"], known.stock["p-2"]), (10, 1));
         assert!(known.charged.values().all(Option::is_none), "{:?}", known.charged);
     });
     assert_eq!(told(&order).await.iter().filter(|kind| *kind == "order.rejected").count(), rows.len());
@@ -124,6 +89,8 @@ async fn what_cannot_be_ordered_is_told_in_words() {
         ("/items", json!([])),
         ("/items/0/quantity", json!(0)),
         ("/items/0/quantity", json!(101)),
+        ("/items", json!([{ "product_id": "p-1", "quantity": 5 }, { "product_id": "p-1", "quantity": -3 }])),
+        ("/items", json!([{ "product_id": "p-1", "quantity": 60 }, { "product_id": "p-1", "quantity": 60 }])),
         ("/items/0/product_id", json!("")),
         ("/items/0/product_id", json!("a,b")),
         ("/payment/type", json!("cowrie")),
@@ -139,7 +106,36 @@ async fn what_cannot_be_ordered_is_told_in_words() {
             "{pointer} {answer:?}"
         );
     }
+    let unreadable = [("x-user-id", "u-1"), ("idempotency-key", "schlüssel")];
+    let answer = order.ask("POST", "/api/orders", &unreadable, &two_of("p-1")).await;
+    assert_eq!(answer.status, 400, "a key that is not read would be no key at all");
     assert!(told(&order).await.is_empty());
+}
+
+#[tokio::test]
+async fn what_costs_nothing_needs_no_payment() {
+    let neighbours = Neighbours::start().await;
+    let order = neighbours.order(&[]).await;
+    let placed = place(&order, "u-1", "k-1", &two_of("p-free")).await;
+    assert_eq!((placed.status, &placed.body["total_cents"]), (201, &json!(0)), "{placed:?}");
+    neighbours.with(|known| {
+        assert!(known.charged.is_empty());
+        assert_eq!(known.stock["p-free"], 8);
+    });
+}
+
+/// A proxy on the way has its own 404s. They say something of the way, and nothing of the order.
+#[tokio::test]
+async fn a_no_from_the_way_is_not_a_no_from_the_service() {
+    for path in ["/api/users", "/api/inventory", "/api/payments"] {
+        let neighbours = Neighbours::start().await;
+        neighbours.with(|known| known.no_way = Some(path));
+        let order = neighbours.order(&[]).await;
+        let placed = place(&order, "u-1", "k-1", &two_of("p-1")).await;
+        assert_eq!((placed.status, &placed.body["status"]), (202, &json!("delayed")), "{path}: {placed:?}");
+        neighbours.with(|known| known.no_way = None);
+        ends_as(&order, &id(&placed), "completed").await;
+    }
 }
 
 #[tokio::test]
@@ -209,6 +205,21 @@ async fn an_order_is_called_off_and_all_of_it_undone() {
     assert_eq!(told(&order).await.last().unwrap(), "order.cancelled");
 }
 
+/// Whether the stock was taken is not known, and what was taken cannot be put back: so it goes on to its end.
+#[tokio::test]
+async fn what_is_paid_is_seen_through_and_cannot_be_called_off() {
+    let neighbours = Neighbours::start().await;
+    neighbours.with(|known| known.lose_confirmations = true);
+    let order = neighbours.order(&[]).await;
+    let id = id(&place(&order, "u-1", "k-1", &two_of("p-1")).await);
+    let path = format!("/api/orders/{id}/cancel");
+    let answer = order.ask("POST", &path, &[("x-user-id", "u-1")], &Value::Null).await;
+    assert_eq!((answer.status, &answer.body["error"]), (409, &json!("too_late")));
+    neighbours.with(|known| known.lose_confirmations = false);
+    ends_as(&order, &id, "completed").await;
+    neighbours.with(|known| assert_eq!((known.charged[&id], known.stock["p-1"]), (Some(500), 8)));
+}
+
 #[tokio::test]
 async fn what_is_completed_cannot_be_called_off() {
     let neighbours = Neighbours::start().await;
@@ -262,6 +273,7 @@ async fn a_full_queue_says_so() {
     .await;
     assert_eq!(last.body["error"], "queue_full");
     assert_eq!(last.headers["retry-after"], "1");
+    assert_eq!(place(&order, "u-1", "k", &two_of("p-1")).await.status, 202, "what was taken before is known");
 }
 
 #[tokio::test]
