@@ -70,7 +70,7 @@ impl Desk {
             store,
             saga,
             counter: Arc::new(Semaphore::new(settings.parsed("ORDERS_AT_ONCE", 32)?)),
-            workers: Arc::new(Semaphore::new(settings.parsed("WORKERS", 8)?)),
+            workers: Arc::new(Semaphore::new(settings.parsed("WORKERS", 16)?)),
             open: Arc::default(),
             queue_max: settings.parsed("QUEUE_MAX", 20_000)?,
             promotion: Arc::default(),

@@ -7,3 +7,5 @@ mod drivers;
 mod neighbours;
 mod orders;
 mod shopper;
+mod traces;
+mod world;

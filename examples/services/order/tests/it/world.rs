@@ -1,0 +1,108 @@
+//! The order service as processes of their own, which can be killed, and the books that are counted afterwards.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use chassis::testing::{Tried, until};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::neighbours::Neighbours;
+
+/// The order service as a process of its own, with real payments and a real inventory beside it.
+pub struct World {
+    neighbours: Neighbours,
+    inventory: Tried,
+    payment: Tried,
+    directory: TempDir,
+    client: reqwest::Client,
+}
+
+/// One instance of it.
+pub struct Process {
+    pub child: Child,
+    pub url: String,
+}
+
+impl World {
+    pub async fn new(stock: i64) -> Self {
+        let inventory =
+            Tried::start("inventory", &inventory::MIGRATIONS, &[("SEED", "none")], inventory::assemble)
+                .await
+                .unwrap();
+        let settings = [("PROVIDER_DELAY_MS", "5")];
+        let payment =
+            Tried::start("payment", &payment::MIGRATIONS, &settings, payment::assemble).await.unwrap();
+        let staff = [("x-user-id", "s-1"), ("x-user-roles", "staff")];
+        let stocked = inventory.ask("PUT", "/api/inventory/p-1", &staff, &json!({ "on_hand": stock })).await;
+        assert!(matches!(stocked.status, 200 | 201), "{stocked:?}");
+        Self {
+            neighbours: Neighbours::start().await,
+            inventory,
+            payment,
+            directory: tempfile::tempdir().unwrap(),
+            client: reqwest::Client::new(),
+        }
+    }
+
+    /// Starts an instance with these settings. The database is a file unless they name one.
+    pub async fn start(&self, settings: &[(&str, &str)]) -> Process {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shop-order"));
+        let database = format!("sqlite://{}", self.directory.path().join("orders").display());
+        command.env("LISTEN", "127.0.0.1:0").env("DATABASE_URL", database);
+        // Drivers that died are missed soon, so that a test need not wait for them.
+        command.env("SAGA_LEASE_MS", "400");
+        command.env("USER_URL", self.neighbours.url()).env("PRODUCT_URL", self.neighbours.url());
+        command.env("INVENTORY_URL", self.inventory.url()).env("PAYMENT_URL", self.payment.url());
+        command.envs(settings.iter().copied());
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = loop {
+            let line = lines.next_line().await.unwrap().unwrap_or_else(|| panic!("it does not start"));
+            let line: Value = serde_json::from_str(&line).unwrap_or_default();
+            if line["message"] == "serves" {
+                break line["address"].as_str().unwrap().to_owned();
+            }
+        };
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Process { child, url: format!("http://{address}") }
+    }
+
+    /// Orders two of p-1, as a client does that asks again under the same key when it gets no answer.
+    pub async fn place(&self, process: &Process, key: &str, token: &str) -> Option<(u16, Value)> {
+        let body = json!({ "items": [{ "product_id": "p-1", "quantity": 2 }], "payment": { "type": "card", "token": token } });
+        let request = self.client.post(format!("{}/api/orders", process.url)).json(&body);
+        let request = request.header("x-user-id", "u-1").header("idempotency-key", key);
+        let response = request.timeout(Duration::from_secs(10)).send().await.ok()?;
+        let status = response.status().as_u16();
+        Some((status, response.json().await.ok()?))
+    }
+
+    pub async fn ends(&self, process: &Process, key: &str, token: &str) -> (u16, Value) {
+        let mut last = None;
+        until(&format!("the order of {key} ends"), async || {
+            last = self.place(process, key, token).await;
+            last.as_ref().is_some_and(|(status, _)| *status != 202 && *status < 500)
+        })
+        .await;
+        last.unwrap()
+    }
+
+    pub async fn stock(&self) -> (i64, i64) {
+        let body = self.inventory.get("/api/inventory/p-1").await.body;
+        (body["on_hand"].as_i64().unwrap(), body["reserved"].as_i64().unwrap())
+    }
+
+    pub async fn books(&self) -> Value {
+        self.payment.get("/simulator/books").await.body
+    }
+
+    pub async fn orders(&self, process: &Process) -> i64 {
+        let request =
+            self.client.get(format!("{}/api/orders?size=1", process.url)).header("x-user-id", "u-1");
+        request.send().await.unwrap().json::<Value>().await.unwrap()["total"].as_i64().unwrap()
+    }
+}
