@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use crate::desk::{Desk, Wanted};
 use crate::order::{Item, PayBy, Status};
+use crate::queue::Queue;
 use crate::store::{Noted, Store};
 use crate::view::{Told, View};
 
@@ -23,6 +24,7 @@ const KINDS: &[&str] = &["card", "invoice", "wallet"];
 #[derive(Clone)]
 pub(crate) struct Orders {
     pub(crate) desk: Desk,
+    pub(crate) queue: Queue,
     pub(crate) store: Store,
     pub(crate) view: View,
 }
@@ -215,7 +217,7 @@ pub(crate) async fn cancel(
 /// Is there a promotion?
 #[utoipa::path(get, path = "/promotion", tag = "operators", responses((status = 200, body = Promotion)))]
 pub(crate) async fn promotion(State(orders): State<Orders>) -> Json<Promotion> {
-    Json(Promotion { on: orders.desk.promote(None), open: orders.desk.open() })
+    Json(Promotion { on: orders.desk.promote(None), open: orders.queue.open() })
 }
 
 /// Begins or ends a promotion at this instance: while it lasts, every order is queued.
@@ -225,7 +227,7 @@ pub(crate) async fn promote(
     State(orders): State<Orders>,
     Body(promotion): Body<Promotion>,
 ) -> Json<Promotion> {
-    Json(Promotion { on: orders.desk.promote(Some(promotion.on)), open: orders.desk.open() })
+    Json(Promotion { on: orders.desk.promote(Some(promotion.on)), open: orders.queue.open() })
 }
 
 /// Throws the read model away and makes it again from the events.

@@ -57,7 +57,7 @@ impl Leases {
         Ok(Self {
             database: database.clone(),
             lease_ms: settings.parsed("SAGA_LEASE_MS", 20_000)?,
-            keep_ms: settings.parsed("KEEP_KEYS_S", 7 * 24 * 3600_i64)?.saturating_mul(1000),
+            keep_ms: settings.parsed("KEEP_WORK_S", 7 * 24 * 3600_i64)?.saturating_mul(1000),
         })
     }
 
@@ -167,24 +167,18 @@ impl Leases {
         sqlx::query_scalar(open).fetch_one(self.database.pool()).await
     }
 
-    /// Forgets closed work and the keys of requests, when they are old: some of them.
+    /// Forgets work that was closed long ago: some of it.
     pub(crate) async fn forget(&self) -> Result<(), sqlx::Error> {
         let old = now_ms() - self.keep_ms;
-        let look = "SELECT order_id FROM order_key WHERE at < $1 UNION ALL \
-                    SELECT order_id FROM saga WHERE state = 'closed' AND next_at < $1 LIMIT 1";
-        if sqlx::query(look).bind(old).fetch_optional(self.database.pool()).await?.is_none() {
+        let look = sqlx::query("SELECT order_id FROM saga WHERE state = 'closed' AND next_at < $1 LIMIT 1");
+        if look.bind(old).fetch_optional(self.database.pool()).await?.is_none() {
             return Ok(());
         }
-        let keys = "DELETE FROM order_key WHERE (user_id, request_key) IN \
-                    (SELECT user_id, request_key FROM order_key WHERE at < $1 ORDER BY at LIMIT $2)";
-        let closed = "DELETE FROM saga WHERE order_id IN \
+        let forget = "DELETE FROM saga WHERE order_id IN \
                       (SELECT order_id FROM saga WHERE state = 'closed' AND next_at < $1 ORDER BY next_at LIMIT $2)";
-        for statement in [keys, closed] {
-            let mut write = self.database.write().await?;
-            sqlx::query(statement).bind(old).bind(FORGET).execute(&mut *write).await?;
-            write.commit().await?;
-        }
-        Ok(())
+        let mut write = self.database.write().await?;
+        sqlx::query(forget).bind(old).bind(FORGET).execute(&mut *write).await?;
+        write.commit().await
     }
 }
 

@@ -65,10 +65,17 @@ impl Saga {
         })
     }
 
-    /// Drives an order until it has come to its end, has to wait, or is somebody else's.
+    /// Drives an order until it has come to its end, has to wait, or is somebody else's. If the database fails, it is
+    /// taken up again when the lease has run out.
+    pub(crate) async fn drive(&self, lease: &Lease) {
+        if let Err(error) = self.steps(lease).await {
+            tracing::error!(%error, order = lease.order_id, "it waits until its lease has run out");
+        }
+    }
+
     #[tracing::instrument(name = "see an order through", skip_all,
         fields(order.id = lease.order_id, order.status, attempt = lease.attempts))]
-    pub(crate) async fn drive(&self, lease: &Lease) -> Result<(), sqlx::Error> {
+    async fn steps(&self, lease: &Lease) -> Result<(), sqlx::Error> {
         let Some(mut loaded) = self.store.load(&lease.order_id).await? else { return Ok(()) };
         let mut tried = lease.attempts;
         loop {

@@ -61,9 +61,24 @@ async fn an_order_whose_shopper_hangs_up_at_any_moment_has_a_driver() {
 }
 
 #[tokio::test]
+async fn an_order_does_not_wait_for_a_time_that_a_wrong_clock_has_set() {
+    let neighbours = Neighbours::start().await;
+    neighbours.with(|known| known.away.push("payment"));
+    let order = neighbours.order(&[]).await;
+    let id = id(&place(&order, "u-1", "k-1", &two_of("p-1")).await);
+    let hour_ahead =
+        "UPDATE saga SET next_at = next_at + 3600000, lease_until = next_at + 3600000, holder = 'me'";
+    let mut write = order.chassis().database.write().await.unwrap();
+    sqlx::query(hour_ahead).execute(&mut *write).await.unwrap();
+    write.commit().await.unwrap();
+    neighbours.with(|known| known.away.clear());
+    ends_as(&order, &id, "completed").await;
+}
+
+#[tokio::test]
 async fn what_was_asked_long_ago_is_forgotten_and_the_order_is_not() {
     let neighbours = Neighbours::start().await;
-    let order = neighbours.order(&[("KEEP_KEYS_S", "0")]).await;
+    let order = neighbours.order(&[("KEEP_KEYS_S", "0"), ("KEEP_WORK_S", "0")]).await;
     let id = id(&place(&order, "u-1", "k-1", &two_of("p-1")).await);
     let rows = "SELECT (SELECT CAST(COUNT(*) AS BIGINT) FROM order_key) + (SELECT CAST(COUNT(*) AS BIGINT) FROM saga)";
     until("it is forgotten", async || number(&order, rows).await == 0).await;

@@ -257,23 +257,27 @@ async fn in_a_promotion_orders_are_taken_down_and_worked_off() {
     assert_eq!(neighbours.with(|known| known.charged.len()), 30);
 }
 
+/// In a promotion, and when orders pile up because something that is needed is away.
 #[tokio::test]
 async fn a_full_queue_says_so() {
-    let neighbours = Neighbours::start().await;
-    neighbours.with(|known| known.away.push("product"));
-    let order = neighbours.order(&[("QUEUE_MAX", "3")]).await;
-    order.ask("PUT", "/promotion", &[], &json!({ "on": true })).await;
-    let mut last = place(&order, "u-1", "k", &two_of("p-1")).await;
-    let mut n = 0;
-    until("it is full", async || {
-        n += 1;
-        last = place(&order, "u-1", &format!("k-{n}"), &two_of("p-1")).await;
-        last.status == 503
-    })
-    .await;
-    assert_eq!(last.body["error"], "queue_full");
-    assert_eq!(last.headers["retry-after"], "1");
-    assert_eq!(place(&order, "u-1", "k", &two_of("p-1")).await.status, 202, "what was taken before is known");
+    for promotion in [true, false] {
+        let neighbours = Neighbours::start().await;
+        neighbours.with(|known| known.away.push("product"));
+        let order = neighbours.order(&[("QUEUE_MAX", "3")]).await;
+        order.ask("PUT", "/promotion", &[], &json!({ "on": promotion })).await;
+        let mut last = place(&order, "u-1", "k", &two_of("p-1")).await;
+        let mut n = 0;
+        until("it is full", async || {
+            n += 1;
+            last = place(&order, "u-1", &format!("k-{n}"), &two_of("p-1")).await;
+            last.status == 503
+        })
+        .await;
+        assert_eq!(last.body["error"], "queue_full");
+        assert_eq!(last.headers["retry-after"], "1");
+        let before = place(&order, "u-1", "k", &two_of("p-1")).await;
+        assert_eq!(before.status, 202, "what was taken before is known");
+    }
 }
 
 #[tokio::test]
