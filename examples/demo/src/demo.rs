@@ -13,6 +13,8 @@ use tokio::time::sleep;
 use crate::authority::{self, AuthorityError};
 use crate::collector::Collector;
 use crate::folder::Folder;
+use crate::ledger::Ledger;
+use crate::load::{self, Load, LoadError};
 use crate::policies::{Chapter, Policies};
 use crate::port::{self, Taken};
 use crate::process::StartError;
@@ -21,8 +23,8 @@ use crate::programs::{self, Stores};
 use crate::servers::Servers;
 use crate::settings::Settings;
 use crate::shop::{COLLECTOR, GATEWAY};
-use crate::shoppers::{Habits, Shoppers, Street};
-use crate::summary::{self, Style, Voice};
+use crate::shoppers::{Habits, Shoppers};
+use crate::summary::{self, Open, Style, Voice};
 use crate::tour::{self, TourError};
 
 /// The pace of people who stroll.
@@ -34,8 +36,12 @@ const HABITS: Habits = Habits { think: Duration::from_millis(600), buys: 40 };
 pub enum DemoError {
     #[error("{0}")]
     Authority(#[from] AuthorityError),
+    #[error("the books: {0}")]
+    Books(#[from] sqlx::Error),
     #[error("{0}")]
     Io(#[from] io::Error),
+    #[error("the load report: {0}")]
+    Load(#[from] LoadError),
     #[error("not built yet: {}; `make demo` builds them", list(.0))]
     Missing(Vec<PathBuf>),
     #[error("{0}")]
@@ -90,9 +96,9 @@ pub async fn run(settings: &Settings) -> Result<(), DemoError> {
     let (voice, hear) = summary::speak();
     let (crash, crashes) = mpsc::unbounded_channel();
     let (tell_page, page) = watch::channel(String::new());
-    let (open, street) = watch::channel(None);
+    let (open, opened) = watch::channel(None);
     let style = if settings.quiet { Style::Quiet } else { Style::fitting() };
-    let written = tokio::spawn(summary::write(hear, crashes, street, tell_page, style));
+    let written = tokio::spawn(summary::write(hear, crashes, opened, tell_page, style));
     let collector = Collector::default();
     let served = tokio::spawn(collector.clone().serve(COLLECTOR, page));
     let shoppers = Arc::new(Shoppers::new(&format!("http://127.0.0.1:{GATEWAY}")));
@@ -131,7 +137,7 @@ impl Demo {
         &mut self,
         settings: &Settings,
         bin: &Path,
-        open: &watch::Sender<Option<Street>>,
+        open: &watch::Sender<Option<Open>>,
     ) -> Result<(), DemoError> {
         if settings.servers {
             self.voice.say("starting Postgres, Redis and RabbitMQ");
@@ -146,8 +152,15 @@ impl Demo {
             self.voice.say("all of it runs; the tour begins");
             return Ok(tour::play(self).await?);
         }
+        if let Some(seconds) = settings.load {
+            self.voice.say("all of it runs; the load begins");
+            let report = load::report(self, Load::of(settings, seconds)).await?;
+            self.voice.say(report);
+            return Ok(());
+        }
         self.voice.say(format!("all of it runs\n\n{}", summary::places()));
-        let _ = open.send(Some(self.shoppers.street.clone()));
+        let ledger = Arc::new(Ledger::open(&self.folder, &self.stores).await?);
+        let _ = open.send(Some(Open { street: self.shoppers.street.clone(), ledger }));
         self.shoppers.stroll(usize::from(settings.shoppers), HABITS);
         match settings.lasts {
             Some(lasts) => sleep(lasts).await,

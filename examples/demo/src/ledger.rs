@@ -60,13 +60,16 @@ impl Ledger {
         })
     }
 
+    /// How many orders there are, by their status.
+    pub async fn statuses(&self) -> Result<BTreeMap<String, i64>, sqlx::Error> {
+        let statuses = "SELECT status, CAST(COUNT(*) AS BIGINT) AS many FROM order_view GROUP BY status";
+        let rows = sqlx::query(statuses).fetch_all(&self.order).await?;
+        rows.iter().map(|row| Ok((row.try_get("status")?, row.try_get("many")?))).collect()
+    }
+
     /// How orders and payments stand. Two databases are read one after the other: it is exact when nothing moves.
     pub async fn books(&self) -> Result<Books, sqlx::Error> {
-        let mut books = Books::default();
-        let statuses = "SELECT status, CAST(COUNT(*) AS BIGINT) AS many FROM order_view GROUP BY status";
-        for row in sqlx::query(statuses).fetch_all(&self.order).await? {
-            books.orders.insert(row.try_get("status")?, row.try_get("many")?);
-        }
+        let mut books = Books { orders: self.statuses().await?, ..Books::default() };
         let open = "SELECT CAST(COUNT(*) AS BIGINT) FROM saga WHERE state = 'open'";
         books.open = sqlx::query_scalar(open).fetch_one(&self.order).await?;
         let charged = "SELECT order_id, CAST(COUNT(*) AS BIGINT) AS many, \
@@ -94,6 +97,15 @@ impl Ledger {
     pub async fn orders(&self) -> Result<BTreeMap<String, String>, sqlx::Error> {
         let rows = sqlx::query("SELECT order_id, status FROM order_view").fetch_all(&self.order).await?;
         rows.iter().map(|row| Ok((row.try_get("order_id")?, row.try_get("status")?))).collect()
+    }
+
+    /// How long each order took that was placed since then (ms since 1970) and is completed: from being placed to it, in
+    /// milliseconds, the fastest first.
+    pub async fn took(&self, since_ms: i64) -> Result<Vec<i64>, sqlx::Error> {
+        let took = "SELECT CAST(MAX(e.at) - MIN(e.at) AS BIGINT) AS ms FROM order_event e \
+                    JOIN order_view v ON v.order_id = e.order_id \
+                    WHERE v.status = 'completed' AND v.created_at >= $1 GROUP BY e.order_id ORDER BY ms";
+        sqlx::query_scalar(took).bind(since_ms).fetch_all(&self.order).await
     }
 
     /// How much there is of a product, and how much of it was sold.

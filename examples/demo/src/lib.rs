@@ -8,6 +8,8 @@ pub mod settings;
 
 pub mod tour;
 
+pub mod load;
+
 pub mod summary;
 
 pub mod shoppers;
@@ -25,6 +27,7 @@ pub mod policies;
 pub mod processes;
 
 pub mod process;
+pub mod usage;
 
 pub mod leash;
 pub mod log;

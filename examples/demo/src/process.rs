@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::leash;
 use crate::log::Log;
+use crate::usage::Usage;
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -128,6 +129,11 @@ impl Process {
     /// Its id.
     pub fn id(&self) -> u32 {
         self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// What it has used so far, if it runs.
+    pub fn usage(&self) -> Option<Usage> {
+        Usage::of(self.id())
     }
 
     /// Does it run?

@@ -1,9 +1,11 @@
 //! Shoppers: they drive traffic through the gateway as people do, each with time to think, or as a crowd that comes at a
 //! rate whether the shop keeps up or not. They count what they see.
 
+mod answer;
 mod customer;
 mod figures;
 mod orders;
+mod staff;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +16,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use customer::{Answer, Customer, Street};
+pub use answer::Answer;
+pub use customer::{Customer, Street};
 pub use figures::{Figures, Kind, Outcome, Tally, Times, since};
 pub use orders::{Orders, Placed};
 
@@ -33,6 +36,8 @@ pub struct Shoppers {
     pub street: Street,
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// What crowds have seen: their times begin when somebody was to come, whether the request left in that moment or not.
+    pub crowds: Arc<Figures>,
     /// Requests of a crowd that were not sent, because too many waited already.
     pub given_up: Arc<AtomicUsize>,
 }
@@ -61,7 +66,7 @@ impl Shoppers {
     /// Nobody yet, before the shop at this address.
     pub fn new(shop: &str) -> Self {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        Self { street: Street::new(shop), stop, tasks, given_up: Arc::default() }
+        Self { street: Street::new(shop), stop, tasks, crowds: Arc::default(), given_up: Arc::default() }
     }
 
     /// So many stroll through the shop until they are told to leave.
@@ -131,10 +136,11 @@ impl Shoppers {
         let mut ticks = interval(Duration::from_secs_f64(f64::from(many) / rush.per_second));
         // Open loop: what was late is made up for, as a crowd does not wait for the one before it.
         ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut due = Instant::now();
         let times = (0_u32..).take_while(|done| f64::from(*done) < rush.per_second * lasts.as_secs_f64());
         for number in times {
             if number % many == 0 {
-                ticks.tick().await;
+                due = ticks.tick().await.into_std();
             }
             if tracker.len() >= STANDING_MAX {
                 self.given_up.fetch_add(1, Ordering::Relaxed);
@@ -142,7 +148,11 @@ impl Shoppers {
             }
             let Some(guest) = fastrand::choice(guests).cloned() else { return };
             let product = fastrand::choice(products).cloned().unwrap_or_default();
-            tracker.spawn(async move { once(&guest, rush.kind, product).await });
+            let crowds = self.crowds.clone();
+            tracker.spawn(async move {
+                let outcome = once(&guest, rush.kind, product).await;
+                crowds.count(rush.kind, outcome, due.elapsed());
+            });
         }
     }
 
@@ -155,20 +165,20 @@ impl Shoppers {
 }
 
 /// One wish of one guest.
-async fn once(guest: &Customer, kind: Kind, product: String) {
+async fn once(guest: &Customer, kind: Kind, product: String) -> Outcome {
     let path = match kind {
         Kind::Browse => format!("/api/products?page={}&size=20", fastrand::usize(1..=PAGES)),
-        Kind::LogIn => return drop(guest.log_in().await),
-        Kind::Order => return drop(guest.order(&[product]).await),
+        Kind::LogIn => return guest.log_in().await.outcome,
+        Kind::Order => return guest.order(&[product]).await.outcome,
         Kind::Page => "/".to_owned(),
         Kind::Poll => "/api/orders".to_owned(),
         Kind::Product => format!("/api/products/{product}"),
         Kind::Recommend => format!("/api/recommendations?product_id={product}"),
-        Kind::Register => return drop(guest.register().await),
+        Kind::Register => return guest.register().await.outcome,
         Kind::Reviews => format!("/api/reviews?product_id={product}"),
         Kind::Search => search(),
     };
-    guest.look(kind, &path).await;
+    guest.look(kind, &path).await.outcome
 }
 
 fn search() -> String {

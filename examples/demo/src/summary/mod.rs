@@ -1,19 +1,23 @@
 //! The live summary: what each program does, what shoppers see, and where to look.
 
+mod screen;
 mod sight;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::interval;
 
+use crate::ledger::Ledger;
 use crate::process::Crash;
 use crate::shop::{COLLECTOR, GATEWAY, GATEWAY_ADMIN};
 use crate::shoppers::{Kind, Street, Tally, since};
 
+use screen::Screen;
+pub use screen::Style;
 pub use sight::{Pace, Sight};
 
 /// How often it is drawn, and how often a line is written where nothing can be redrawn.
@@ -36,22 +40,13 @@ impl Voice {
     }
 }
 
-/// How the summary is shown.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Style {
-    /// Only what is said.
-    Quiet,
-    /// A line now and then.
-    Lines,
-    /// Drawn anew each time.
-    Drawn,
-}
-
-impl Style {
-    /// What the standard output can bear.
-    pub fn fitting() -> Self {
-        if std::io::stdout().is_terminal() { Self::Drawn } else { Self::Lines }
-    }
+/// A shop that is open: what there is to sum up.
+#[derive(Clone, Debug)]
+pub struct Open {
+    /// Where the shoppers are.
+    pub street: Street,
+    /// The books.
+    pub ledger: Arc<Ledger>,
 }
 
 /// Begins to speak. What is said is written by one task, so that nothing comes in between.
@@ -60,15 +55,15 @@ pub fn speak() -> (Voice, mpsc::UnboundedReceiver<String>) {
     (Voice(say), hear)
 }
 
-/// Writes what is said and, as soon as there is a street, the summary below it; and shows the latter on the page.
+/// Writes what is said and, as soon as the shop is open, the summary below it; and shows the latter on the page.
 pub async fn write(
     mut hear: mpsc::UnboundedReceiver<String>,
     mut crashes: mpsc::UnboundedReceiver<Crash>,
-    street: watch::Receiver<Option<Street>>,
+    open: watch::Receiver<Option<Open>>,
     page: watch::Sender<String>,
     style: Style,
 ) {
-    let mut screen = Screen { style, drawn: 0 };
+    let mut screen = Screen::new(style);
     let mut history = History::default();
     let mut ticks = interval(DRAW_EVERY);
     let mut lines = 0;
@@ -81,8 +76,8 @@ pub async fn write(
             },
             Some(crash) = crashes.recv() => screen.say(&crash.to_string()),
             _ = ticks.tick() => {
-                let Some(street) = street.borrow().clone() else { continue };
-                history.look(&street).await;
+                let Some(open) = open.borrow().clone() else { continue };
+                history.look(&open).await;
                 let Some(block) = history.block() else { continue };
                 let _ = page.send(block.clone());
                 lines += 1;
@@ -96,52 +91,25 @@ pub async fn write(
     }
 }
 
-struct Screen {
-    style: Style,
-    drawn: usize,
-}
-
-impl Screen {
-    /// A line that stays.
-    fn say(&mut self, words: &str) {
-        self.put(&format!("{words}\n"));
-        self.drawn = 0;
-    }
-
-    /// A block in the place of the last one.
-    fn draw(&mut self, block: &str) {
-        self.put(block);
-        self.drawn = block.lines().count();
-    }
-
-    fn put(&self, words: &str) {
-        let mut out = std::io::stdout().lock();
-        // Up to where the block began, and clear from there: ECMA-48, CUU and ED.
-        let up = if self.drawn > 0 && self.style == Style::Drawn {
-            format!("\x1b[{}A\x1b[J", self.drawn)
-        } else {
-            String::new()
-        };
-        // A reader that has gone is no reason to end.
-        let _ = out.write_all(format!("{up}{words}").as_bytes());
-        let _ = out.flush();
-    }
-}
-
 #[derive(Default)]
 struct History {
     client: reqwest::Client,
     began: Option<Instant>,
     sights: VecDeque<(Sight, BTreeMap<Kind, Tally>)>,
+    orders: BTreeMap<String, i64>,
 }
 
 impl History {
-    async fn look(&mut self, street: &Street) {
+    async fn look(&mut self, open: &Open) {
         self.began.get_or_insert_with(Instant::now);
         if self.sights.len() == SIGHTS {
             self.sights.pop_front();
         }
-        self.sights.push_back((Sight::now(&self.client).await, street.figures.now()));
+        self.sights.push_back((Sight::now(&self.client).await, open.street.figures.now()));
+        // Books that cannot be read now can be read the next time.
+        if let Ok(orders) = open.ledger.statuses().await {
+            self.orders = orders;
+        }
     }
 
     fn seconds(&self) -> u64 {
@@ -173,11 +141,10 @@ impl History {
         }
         let breakers = now.breakers();
         let breakers = if breakers.is_empty() { "all closed".to_owned() } else { breakers.join("; ") };
-        let orders = figures.get(&Kind::Order).map(words).unwrap_or_default();
         let (refused, failed) = unwell(figures);
         for (what, told) in [
             ("breakers", breakers),
-            ("orders", orders),
+            ("orders", list(&self.orders)),
             ("refused", list(&refused)),
             ("failed", list(&failed)),
         ] {
@@ -203,10 +170,11 @@ impl History {
         let (refused, failed) = unwell(now);
         let open = sight.breakers().len();
         format!(
-            "{} s: {asked} asked, refused {}, failed {}, {open} breakers open; p50/p99 ms: {}",
+            "{} s: {asked} asked, refused {}, failed {}, {open} breakers open; orders: {}; p50/p99 ms: {}",
             self.seconds(),
             list(&refused),
             list(&failed),
+            list(&self.orders),
             times.join(", ")
         )
     }
@@ -238,7 +206,7 @@ pub fn words(tally: &Tally) -> String {
         .join("; ")
 }
 
-fn list(words: &BTreeMap<String, u64>) -> String {
+fn list(words: &BTreeMap<String, impl Display>) -> String {
     if words.is_empty() {
         return "0".to_owned();
     }

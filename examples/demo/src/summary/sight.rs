@@ -96,6 +96,15 @@ impl Sight {
         open
     }
 
+    /// The time in which this share of what came to a route of a service's sidecar since `before` was answered, in ms.
+    pub fn quantile(&self, before: &Self, service: &str, route: &str, share: f64) -> Option<f64> {
+        let at = SERVICES.iter().position(|known| known.name == service)?;
+        let (now, before) = (self.sidecars.get(at)?, before.sidecars.get(at)?);
+        let fits = |sample: &Sample| sample.label("route") == route;
+        let buckets = now.buckets_since(before, "banyan_request_duration_seconds", fits);
+        buckets.quantile(share).map(|seconds| seconds * 1e3)
+    }
+
     /// How many requests the gateway had answered by this target.
     pub fn answered_by(&self, target: &str) -> f64 {
         self.gateway.sum("banyan_requests_total", |sample| sample.label("target") == target)

@@ -3,13 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use serde_json::json;
 
 use super::scene::{Scene, Unlike, all_fine, expect, rush};
 use crate::metrics::Sample;
 use crate::shop::service;
-use crate::shoppers::{Kind, Outcome, Rush};
+use crate::shoppers::{Kind, Rush};
 use crate::summary::{Sight, words};
 
 const TIMES: f64 = 10.0;
@@ -35,7 +34,8 @@ pub(super) async fn promotion(scene: &mut Scene<'_>) -> Result<String, Unlike> {
     let stock = ordinary(Kind::Order) * ORDINARY_LASTS.as_secs_f64() * TIMES;
     let stock = (1..=STOCK_MAX).rev().find(|many| f64::from(*many) <= stock).map_or(1, i64::from);
     let product = scene.products.first().cloned().unwrap_or_default();
-    fill(scene, &product, stock).await?;
+    let filled = scene.demo.shoppers.street.fill(std::slice::from_ref(&product), stock).await;
+    expect(filled.is_ok(), "staff to fill the shelf", filled.err().unwrap_or_default())?;
     let from = scene.demo.shoppers.street.orders.all().len();
     let before = scene.ledger.stock(&product).await?;
     let order = service("order").map(crate::shop::Service::app).unwrap_or_default();
@@ -103,17 +103,6 @@ async fn ordinary(scene: &Scene<'_>) -> Result<impl Fn(Kind) -> f64 + use<>, Unl
     Ok(move |kind| {
         seen.get(&kind).map(|tally| tally.asked() as f64 / ORDINARY_LASTS.as_secs_f64()).unwrap_or_default()
     })
-}
-
-/// Somebody of the staff counts the shelf.
-async fn fill(scene: &Scene<'_>, product: &str, on_hand: i64) -> Result<(), Unlike> {
-    let staff = scene.demo.shoppers.street.known("staff@shop.example");
-    let answer = staff.log_in().await;
-    expect(matches!(answer.outcome, Outcome::Fine(_)), "staff to sign in", answer.status)?;
-    let request =
-        scene.client.put(scene.at(&format!("/api/inventory/{product}"))).json(&json!({ "on_hand": on_hand }));
-    let status = request.bearer_auth(staff.token().await.unwrap_or_default()).send().await?.status();
-    expect(status == StatusCode::OK, "staff to fill the shelf", status)
 }
 
 fn is_shed_recommendation(sample: &Sample) -> bool {
