@@ -141,7 +141,7 @@ impl Demo {
     ) -> Result<(), DemoError> {
         if settings.servers {
             self.voice.say("starting Postgres, Redis and RabbitMQ");
-            let servers = self.servers.insert(Servers::start(&self.folder).await?);
+            let servers = self.servers.insert(Servers::start().await?);
             self.stores = servers.stores();
         }
         let programs = programs::all(bin, &self.folder, &self.stores);

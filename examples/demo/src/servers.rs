@@ -1,9 +1,8 @@
-//! The servers of `--servers`: a Postgres with one database a service, a Redis and a RabbitMQ, in the folder of the run.
-//! They end with us, however we end; see `chassis::servers`.
+//! The servers of `--servers`: a Postgres with one database a service, a Redis and a RabbitMQ, each in a folder of its own that
+//! goes with it. They end with us, however we end; see `chassis::servers`.
 
 use chassis::servers::{Place, Postgres, Rabbit, Redis, ServerError};
 
-use crate::folder::Folder;
 use crate::programs::Stores;
 use crate::shop::{LEGACY_NAME, POSTGRES, RABBIT, RABBIT_NODES, REDIS, SERVICES};
 
@@ -16,12 +15,11 @@ pub struct Servers {
 
 impl Servers {
     /// Starts all three, side by side, and makes the databases.
-    pub async fn start(run: &Folder) -> Result<Self, ServerError> {
-        let place = |name: &str, port| Place::at(run.path().join("servers").join(name), port);
+    pub async fn start() -> Result<Self, ServerError> {
         let (postgres, redis, rabbit) = tokio::try_join!(
-            Postgres::start_at(place("postgres", POSTGRES)),
-            Redis::start_at(place("redis", REDIS)),
-            Rabbit::start_at(place("rabbitmq", RABBIT), RABBIT_NODES, &[]),
+            Postgres::start_at(Place::anywhere_on(POSTGRES)?),
+            Redis::start_at(Place::anywhere_on(REDIS)?),
+            Rabbit::start_at(Place::anywhere_on(RABBIT)?, RABBIT_NODES, &[]),
         )?;
         for name in SERVICES.iter().map(|service| service.name).chain([LEGACY_NAME]) {
             postgres.database(name).await?;

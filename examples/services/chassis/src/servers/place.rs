@@ -28,8 +28,13 @@ impl Place {
 
     /// A new directory, which goes with the server, and a free port.
     pub fn anywhere() -> Result<Self, ServerError> {
+        Self::anywhere_on(free_port()?)
+    }
+
+    /// A new directory, which goes with the server, and this port. It is where every user may go, as a checkout need not be.
+    pub fn anywhere_on(port: u16) -> Result<Self, ServerError> {
         let directory = tempfile::Builder::new().prefix("shop-").tempdir().map_err(io("a directory"))?.keep();
-        Ok(Self { directory, port: free_port()?, is_scrap: true })
+        Ok(Self { directory, port, is_scrap: true })
     }
 
     /// Makes the directory, of which `user` becomes the owner if we are root: servers refuse to run as root.
