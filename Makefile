@@ -4,7 +4,7 @@ CARGO ?= cargo
 SECONDS_PER_FUZZ ?= 60
 FUZZ_TARGETS := document guard path jwt trace
 
-.PHONY: help demo check test tour loom bench bench-peers bench-sidecar fuzz contracts golden docs compiler needs
+.PHONY: help demo check test tour loom bench bench-peers bench-sidecar bench-shop fuzz contracts golden docs compiler needs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -40,6 +40,10 @@ bench-peers: needs ## what a request costs beside nginx, HAProxy and Envoy
 bench-sidecar: needs ## what the sidecar costs beside Envoy and nginx
 	$(CARGO) build --release --locked -p banyan-sidecar
 	python3 bench/sidecar.py
+
+bench-shop: compiler ## how the shop serves 500 orders a minute beside ten times as many looks
+	$(CARGO) build --release --locked --workspace --bins
+	target/release/shop-demo --load 60
 
 fuzz: needs ## each fuzz target for SECONDS_PER_FUZZ seconds
 	@command -v cargo-fuzz >/dev/null || $(CARGO) install --locked cargo-fuzz
