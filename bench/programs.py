@@ -5,6 +5,7 @@ HZ = os.sysconf("SC_CLK_TCK")
 NEEDED = {
     "nginx": "apt-get install nginx", "haproxy": "apt-get install haproxy", "wrk": "apt-get install wrk",
     "h2load": "apt-get install nghttp2-client", "openssl": "apt-get install openssl",
+    "h2spec": "go install github.com/summerwind/h2spec/cmd/h2spec@latest",
 }
 
 
@@ -32,12 +33,12 @@ def port():
 
 
 class Process:
-    """A program that was started here, and ends here."""
+    """A program that was started here, and ends here; on one core, if one is named."""
 
-    def __init__(self, args, core, env=None, log=None):
-        out = open(log, "w") if log else subprocess.DEVNULL
-        self.child = subprocess.Popen(["taskset", "-c", str(core)] + args, stdout=out, stderr=out, start_new_session=True,
-                                      env={**os.environ, **(env or {})})
+    def __init__(self, args, core=None, env=None, log=None):
+        out = open(log, "a") if log else subprocess.DEVNULL
+        pinned = [] if core is None else ["taskset", "-c", str(core)]
+        self.child = subprocess.Popen(pinned + args, stdout=out, stderr=out, start_new_session=True, env={**os.environ, **(env or {})})
 
     def pids(self):
         group = os.getpgid(self.child.pid)
@@ -61,13 +62,13 @@ class Process:
                 pass
         return ticks / HZ
 
-    def kib(self, kind):
-        """`Rss`, or `Pss`: pages that several processes share are counted once."""
+    def kib(self, *kinds):
+        """`Rss`; or `Pss`: pages that several processes share are counted once; or `Private_Clean` and `Private_Dirty`: its own alone."""
         total = 0
         for pid in self.pids():
             try:
                 for line in open(f"/proc/{pid}/smaps_rollup"):
-                    if line.startswith(f"{kind}:"):
+                    if line.split(":")[0] in kinds:
                         total += int(line.split()[1])
             except OSError:
                 pass
@@ -79,6 +80,28 @@ class Process:
         except OSError:
             pass
         self.child.wait()
+
+
+class Proxies:
+    """The proxies a request passes, where they are entered, and where they tell of it."""
+
+    def __init__(self, at, *processes, log=None, admin=None):
+        self.at, self.processes, self.log, self.admin, self.carried = at, processes, log, admin, 0
+
+    def cpu(self):
+        return sum(process.cpu() for process in self.processes)
+
+    def kib(self, *kinds):
+        return sum(process.kib(*kinds) for process in self.processes)
+
+    def lines(self):
+        """Lines in the access log."""
+        with open(self.log, "rb") as log:
+            return sum(part.count(b"\n") for part in iter(lambda: log.read(1 << 20), b""))
+
+    def stop(self):
+        for process in self.processes:
+            process.stop()
 
 
 def ready(at, within=20):
@@ -108,11 +131,24 @@ def quiet(within):
             return
 
 
+def from_core_0(*args):
+    return subprocess.run(["taskset", "-c", "0", *args], capture_output=True, text=True).stdout.splitlines()
+
+
 def wrk(url, seconds, script=None):
-    """Requests that 64 connections made in so many seconds, from core 0."""
-    args = ["taskset", "-c", "0", "wrk", "-t1", "-c64", f"-d{seconds}s"] + (["-s", script] if script else []) + [url]
-    out = subprocess.run(args, capture_output=True, text=True).stdout
-    for line in out.splitlines():
+    """Requests that 64 connections made in so many seconds."""
+    out = from_core_0("wrk", "-t1", "-c64", f"-d{seconds}s", *(["-s", script] if script else []), url)
+    for line in out:
         if "Non-2xx" in line or "Socket errors" in line:
             print(f"  {url}: {line.strip()}", file=sys.stderr)
-    return int(next(line for line in out.splitlines() if "requests in" in line).split()[0])
+    return int(next(line for line in out if "requests in" in line).split()[0])
+
+
+def h2load(url, seconds):
+    """Requests that 8 connections of HTTP/2 with 16 streams each made in so many seconds."""
+    out = from_core_0("h2load", "-c8", "-m16", "-D", str(seconds), url)
+    line = next(line for line in out if line.startswith("requests:"))
+    counts = {word: int(number) for number, word in (part.split() for part in line.removeprefix("requests:").split(","))}
+    if counts["failed"] or counts["errored"] or counts["timeout"]:
+        print(f"  {url}: {line.strip()}", file=sys.stderr)
+    return counts["succeeded"]
