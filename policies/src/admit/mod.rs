@@ -24,7 +24,7 @@ pub use affinity::affinity;
 pub use answer::{Because, LocalAnswer, Refusal, problem};
 pub use caller::Caller;
 pub use limits::{StoreAsk, StoreName};
-pub use permit::{Observed, Permit, Standing};
+pub use permit::{Entry, Observed, Permit, Standing};
 pub use side::{COOKIE, Moved, Stick};
 
 use crate::cors;
@@ -32,9 +32,10 @@ use crate::guard::{Body, Clean};
 use crate::headers::Carried;
 use crate::identity::Asked;
 use crate::identity::Refused;
-use crate::plan::{Action, Door, Mode, Plan, Requirement, Route, Tokens};
+use crate::plan::{Action, Door, Mode, Plan, Requirement, Route, Side, Tokens};
 use crate::request::{Incoming, Priority};
 use crate::resilience::deadline::Deadline;
+use crate::resilience::fallback::When;
 use crate::resilience::fault;
 use crate::route::{self, Found};
 use crate::time::Now;
@@ -244,22 +245,7 @@ impl<W: Witness> Making<'_, W> {
         let deadline =
             Deadline::at_edge(self.ask.now.tick, self.route.deadline, self.ask.carried.deadline_left);
         deadline.refuse_if_too_short(self.ask.now.tick, LEAST_USEFUL)?;
-        let entry = match &side.target.overload {
-            None => None,
-            Some((limiter, mode)) => match limiter.enter(priority, self.ask.now.tick) {
-                Ok(entry) => Some(entry),
-                Err(shed) => {
-                    let mode = self.route.mode.and(Some(*mode));
-                    self.refuse_or_observe(
-                        "overload",
-                        mode,
-                        Because::Denial(Denial::Overloaded),
-                        Some(shed.retry_after),
-                    )?;
-                    None
-                }
-            },
-        };
+        let entry = self.enter(side, priority)?;
         self.fault(deadline)?;
         Ok(Some(Permit {
             route: self.route.clone(),
@@ -275,6 +261,24 @@ impl<W: Witness> Making<'_, W> {
             observed: SmallVec::new(),
             asks: Vec::new(),
         }))
+    }
+
+    /// A place in the target's adaptive limit. What is shed is refused, unless the route's fallback has an answer to it.
+    fn enter(&mut self, side: &Side, priority: Priority) -> Result<Entry, Stop> {
+        let Some((limiter, mode)) = &side.target.overload else { return Ok(Entry::Free) };
+        let shed = match limiter.enter(priority, self.ask.now.tick) {
+            Ok(ticket) => return Ok(Entry::Inside(ticket)),
+            Err(shed) => shed,
+        };
+        let mode = self.route.mode.and(Some(*mode));
+        let fallback = self.route.fallback.as_ref().filter(|_| mode == Mode::Enforce);
+        if fallback.is_some_and(|fallback| fallback.when.contains(&When::Overload)) {
+            self.why.note("overload", || "shed, and the fallback is asked".to_owned());
+            return Ok(Entry::Shed(shed.retry_after));
+        }
+        let because = Because::Denial(Denial::Overloaded);
+        self.refuse_or_observe("overload", mode, because, Some(shed.retry_after))?;
+        Ok(Entry::Free)
     }
 
     /// Refuses, or where the policy only observes, notes that it would have.

@@ -21,12 +21,23 @@ pub struct Permit {
     pub(super) priority: Priority,
     pub(super) deadline: Deadline,
     pub(super) moved: Option<Moved>,
-    pub(super) entry: Option<Ticket>,
+    pub(super) entry: Entry,
     pub(super) delay: Option<Duration>,
     pub(super) path: Option<String>,
     pub(super) standing: Option<Standing>,
     pub(super) observed: SmallVec<[Observed; 2]>,
     pub(super) asks: Vec<StoreAsk>,
+}
+
+/// How a request stands with its target's adaptive limit.
+#[derive(Debug)]
+pub enum Entry {
+    /// There is none, or it only observes.
+    Free,
+    /// It has a place, to be finished with the outcome.
+    Inside(Ticket),
+    /// There is no place for it, and none before this time: only the route's fallback may be asked.
+    Shed(Duration),
 }
 
 /// How a caller stands with the limit that binds it most.
@@ -86,9 +97,9 @@ impl Permit {
         }
     }
 
-    /// The place in the target's adaptive limit, to be finished with the outcome.
-    pub fn take_entry(&mut self) -> Option<Ticket> {
-        self.entry.take()
+    /// How it stands with the target's adaptive limit.
+    pub fn take_entry(&mut self) -> Entry {
+        std::mem::replace(&mut self.entry, Entry::Free)
     }
 
     /// A delay made on purpose.

@@ -584,3 +584,26 @@ routes: [{ name: all, redirect: { path: /new } }]
     assert_eq!(leads_to([10, 0, 0, 1]), "https://shop.example/new");
     assert_eq!(leads_to([203, 0, 113, 9]), "http://shop.example/new", "a stranger's word is not taken");
 }
+
+#[test]
+fn what_is_shed_is_refused_unless_the_fallback_answers_it() {
+    let world = World::new(
+        "version: 1
+targets: { a: { url: http://a, overload: { min: 1, start: 1, max: 1 } } }
+routes:
+  - { name: bare, path: /bare, to: a }
+  - { name: kept, path: /kept, to: a, fallback: { answer: { body: later } } }
+  - { name: other, path: /other, to: a, fallback: { when: timeout, answer: { body: later } } }
+  - { name: seen, path: /seen, to: a, mode: observe, fallback: { answer: { body: later } } }
+",
+    );
+    let entry = |path: &str| match world.verdict(&get(path), &mut Silent) {
+        Verdict::Permit(mut permit) => permit.take_entry(),
+        verdict => panic!("{path}: {verdict:?}"),
+    };
+    let inside = entry("/kept");
+    assert!(matches!(inside, Entry::Inside(_)), "{inside:?}");
+    world.check(&[(get("/bare"), "overloaded"), (get("/other"), "overloaded")]);
+    assert!(matches!(entry("/kept"), Entry::Shed(wait) if !wait.is_zero()));
+    assert!(matches!(entry("/seen"), Entry::Free));
+}

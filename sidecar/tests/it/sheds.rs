@@ -182,6 +182,38 @@ fn the_last_places_are_for_the_most_important() {
 }
 
 #[test]
+fn what_is_shed_gets_what_the_fallback_gives() {
+    let gate = Arc::<Gate>::default();
+    let held = gate.clone();
+    let web = actor(LOCAL, move |_| {
+        held.wait();
+        Does::Answers(200, String::new())
+    });
+    let spare = well();
+    let world = calling(
+        &format!(
+            "tight: {{ url: {}, overload: {{ min: 1, start: 1, max: 1 }} }}, spare: {{ url: {} }}",
+            web.url(),
+            spare.url()
+        ),
+        "tight: { listen: 127.0.0.1:0, routes: [
+  { name: fixed, path: /fixed, fallback: { when: overload, answer: { status: 203, body: kept } } },
+  { name: other, path: /other, fallback: { when: overload, to: spare } },
+  { name: bare, path: /bare } ] }",
+    );
+    let mut inside = world.to("tight");
+    inside.write(get("bare"));
+    eventually("it is inside", || web.asked() == 1);
+    let fixed = world.call("tight", "/fixed");
+    assert_eq!((fixed.status, fixed.body.as_str()), (203, "kept"), "{fixed:?}");
+    assert_eq!(world.call("tight", "/other").status, 200);
+    assert_eq!(world.call("tight", "/bare").slug(), "overloaded");
+    assert_eq!((web.asked(), spare.asked()), (1, 1));
+    gate.open();
+    assert_eq!(inside.read(true).status, 200);
+}
+
+#[test]
 fn under_pressure_the_least_important_go_first_and_the_most_important_stay() {
     // A service for four at once: more of them wait in its queue, and it gets slow.
     let free = Arc::new((Mutex::new(4), Condvar::new()));

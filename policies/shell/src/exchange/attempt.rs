@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::request::Parts;
-use policies::admit::{Permit, affinity};
+use policies::admit::{self, Permit, affinity};
 use policies::balance::{self, Flight, Outcome};
 use policies::overload;
 use policies::plan::{FallbackAnswer, Mode, Patience, Side, Target};
@@ -36,6 +36,8 @@ pub struct Attempt {
 pub(super) struct Calls {
     /// The place in the target's adaptive limit.
     pub entry: Option<overload::Ticket>,
+    /// There is no place for it, and none before this time.
+    shed: Option<Duration>,
     /// How many attempts were begun.
     pub made: u32,
     /// How many pooled connections turned out to be dead.
@@ -67,6 +69,14 @@ pub(super) struct Current {
 }
 
 impl Calls {
+    pub(super) fn enter(&mut self, entry: admit::Entry) {
+        match entry {
+            admit::Entry::Free => {}
+            admit::Entry::Inside(ticket) => self.entry = Some(ticket),
+            admit::Entry::Shed(wait) => self.shed = Some(wait),
+        }
+    }
+
     /// The target that is asked now, and the breaker before it.
     pub(super) fn side<'a>(&self, permit: &'a Permit) -> Option<&'a Side> {
         let fallback = permit.route().fallback.as_ref().filter(|_| self.fallen_back);
@@ -103,6 +113,10 @@ impl Exchange {
         let Some(side) = self.calls.side(permit).cloned() else {
             return Err(Ending::Failed(Fault::Internal));
         };
+        if let Some(wait) = self.calls.shed.filter(|_| !self.calls.fallen_back) {
+            self.told.retry_after = Some(wait);
+            return Err(Ending::Denied(Denial::Overloaded));
+        }
         let (deadline, target) = (permit.deadline(), &side.target);
         if deadline.is_over(self.tick()) {
             return Err(Ending::Failed(Fault::DeadlineExceeded));

@@ -136,7 +136,7 @@ impl Exchange {
                 let delay = permit.delay();
                 self.told.route(&route);
                 self.told.observed(permit.observed());
-                self.calls.entry = permit.take_entry();
+                self.calls.enter(permit.take_entry());
                 self.remember(&permit);
                 self.permit = Some(permit);
                 self.speak(Some(&route), head);
