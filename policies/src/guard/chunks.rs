@@ -1,8 +1,11 @@
 //! Where a chunked body ends, told from its bytes alone. What follows belongs to the next request, whatever a library would
 //! have made of it. RFC 9112 §7.1, and no more than that: no bare line feeds, no spaces, no endless extensions or trailers.
 
-/// The longest line of a size with its extensions, and the longest of all trailers together.
-const LINE_BYTES_MAX: usize = 4096;
+use super::raw::is_token;
+
+/// All extensions of a body together, and all its trailers: as much as hyper takes. Many small chunks with an extension each
+/// are work for nothing.
+const EXTENSIONS_BYTES_MAX: usize = 16 * 1024;
 const TRAILERS_BYTES_MAX: usize = 16 * 1024;
 /// Sixteen hexadecimal digits are 64 bits.
 const DIGITS_MAX: u8 = 15;
@@ -12,6 +15,8 @@ const DIGITS_MAX: u8 = 15;
 pub struct Chunks {
     /// Bytes before the body: a head that was looked at already.
     lead: u64,
+    /// Bytes of extensions so far.
+    extensions: usize,
     at: At,
 }
 
@@ -23,7 +28,6 @@ enum At {
         size: u64,
     },
     Extension {
-        bytes: usize,
         size: u64,
     },
     SizeEnd {
@@ -36,6 +40,10 @@ enum At {
     DataLf,
     /// The beginning of a trailer's line, or the end.
     Trailer {
+        bytes: usize,
+    },
+    /// In a trailer's name.
+    InName {
         bytes: usize,
     },
     InTrailer {
@@ -66,7 +74,7 @@ pub struct Unchunked;
 
 impl Default for Chunks {
     fn default() -> Self {
-        Self { lead: 0, at: At::Size { digits: 0, size: 0 } }
+        Self { lead: 0, extensions: 0, at: At::Size { digits: 0, size: 0 } }
     }
 }
 
@@ -112,11 +120,13 @@ impl Chunks {
             {
                 break;
             }
-            match step(self.at, *byte) {
+            let (extending, next) = (matches!(self.at, At::Extension { .. }), step(self.at, *byte));
+            match next.filter(|_| !extending || self.extensions < EXTENSIONS_BYTES_MAX) {
                 Some(at) => self.at = at,
                 None if used > 0 => break,
                 None => return Err(Unchunked),
             }
+            self.extensions += usize::from(extending);
             used += 1;
         }
         Ok(if in_trailers { Piece::Trailers(used) } else { Piece::Frame(used) })
@@ -127,7 +137,8 @@ impl At {
     fn is_in_trailers(self) -> bool {
         matches!(
             self,
-            Self::InTrailer { .. }
+            Self::InName { .. }
+                | Self::InTrailer { .. }
                 | Self::LastLf
                 | Self::Over
                 | Self::Trailer { .. }
@@ -143,20 +154,24 @@ fn step(at: At, byte: u8) -> Option<At> {
             Some(At::Size { digits: digits + 1, size: size << 4 | u64::from(digit) })
         }
         (At::Size { digits: 1.., size }, b'\r') => Some(At::SizeEnd { size }),
-        (At::Size { digits: 1.., size }, b';') => Some(At::Extension { bytes: 0, size }),
-        (At::Extension { size, .. }, b'\r') => Some(At::SizeEnd { size }),
-        (At::Extension { bytes, size }, byte) if is_text(byte) && bytes < LINE_BYTES_MAX => {
-            Some(At::Extension { bytes: bytes + 1, size })
-        }
+        (At::Size { digits: 1.., size }, b';') => Some(At::Extension { size }),
+        (At::Extension { size }, b'\r') => Some(At::SizeEnd { size }),
+        (At::Extension { size }, byte) if is_text(byte) => Some(At::Extension { size }),
         (At::SizeEnd { size: 0 }, b'\n') => Some(At::Trailer { bytes: 0 }),
         (At::SizeEnd { size }, b'\n') => Some(At::Data { left: size }),
         (At::DataCr, b'\r') => Some(At::DataLf),
         (At::DataLf, b'\n') => Some(At::Size { digits: 0, size: 0 }),
         (At::Trailer { .. }, b'\r') => Some(At::LastLf),
         (At::InTrailer { bytes }, b'\r') => Some(At::TrailerEnd { bytes }),
-        (At::Trailer { bytes } | At::InTrailer { bytes }, byte)
-            if is_text(byte) && bytes < TRAILERS_BYTES_MAX =>
+        (At::InName { bytes }, b':') if bytes < TRAILERS_BYTES_MAX => {
+            Some(At::InTrailer { bytes: bytes + 1 })
+        }
+        (At::Trailer { bytes } | At::InName { bytes }, byte)
+            if is_token(byte) && bytes < TRAILERS_BYTES_MAX =>
         {
+            Some(At::InName { bytes: bytes + 1 })
+        }
+        (At::InTrailer { bytes }, byte) if is_text(byte) && bytes < TRAILERS_BYTES_MAX => {
             Some(At::InTrailer { bytes: bytes + 1 })
         }
         (At::TrailerEnd { bytes }, b'\n') => Some(At::Trailer { bytes }),
@@ -212,10 +227,22 @@ mod tests {
             "0\r\n\n",
             "3;a\nb\r\n",
             "0\r\nX\u{0}: y\r\n",
+            "0\r\nX: y\u{0}\r\n",
+            // A trailer is a field, or the beginning of the next request.
+            "0\r\nX\r\n",
+            "0\r\n: y\r\n",
+            "0\r\nX : y\r\n",
+            "0\r\nX: y\r\n z\r\n",
+            "0\r\n X: y\r\n",
+            "0\r\nGET / HTTP/1.1\r\n",
         ] {
             assert_eq!(end(bytes), Err(Unchunked), "{bytes:?}");
         }
-        assert_eq!(end(&format!("3;{}", "x".repeat(LINE_BYTES_MAX + 1))), Err(Unchunked));
+        assert_eq!(end(&format!("3;{}", "x".repeat(EXTENSIONS_BYTES_MAX + 1))), Err(Unchunked));
+        let small = |chunks| format!("{}0\r\n\r\n", "1;x=y\r\n!\r\n".repeat(chunks));
+        let bytes = "x=y\r".len();
+        assert!(matches!(end(&small(EXTENSIONS_BYTES_MAX / bytes)), Ok(Some(_))));
+        assert_eq!(end(&small(EXTENSIONS_BYTES_MAX / bytes + 1)), Err(Unchunked));
         assert_eq!(end(&format!("0\r\nX: {}", "x".repeat(TRAILERS_BYTES_MAX))), Err(Unchunked));
     }
 

@@ -34,7 +34,7 @@ pub struct Rules {
 impl Default for Rules {
     fn default() -> Self {
         Self {
-            answer_fields: FieldLimits { bytes_max: 128 * 1024, count_max: 200 },
+            answer_fields: FieldLimits::OF_ANSWERS,
             connect: Permission::Refuse,
             extra_methods: Vec::new(),
             fields: FieldLimits::default(),
@@ -55,6 +55,11 @@ pub struct FieldLimits {
     pub bytes_max: usize,
     /// How many fields; a field with two values counts twice.
     pub count_max: usize,
+}
+
+impl FieldLimits {
+    /// Services say more than clients do.
+    pub const OF_ANSWERS: Self = Self { bytes_max: 128 * 1024, count_max: 200 };
 }
 
 impl Default for FieldLimits {

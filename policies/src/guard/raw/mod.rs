@@ -1,14 +1,21 @@
-//! The head of an HTTP/1 request as bytes, before any library has read, and repaired, it.
+//! Heads of HTTP/1 as bytes, before any library has read, and repaired, them. Of a request here, of an answer in
+//! [`answer`].
 //!
 //! Parsers forgive: a bare line feed, a folded line, both ways of framing at once. What they hand on shows nothing of
 //! it. [`vet`] looks at the bytes themselves and refuses what two parsers could cut into lines and fields in two ways.
 //! It knows nothing of what the fields mean: that is [`super::inspect`]'s work, afterwards.
 
+mod answer;
+mod lines;
+
+use self::lines::{Lines, field};
 use super::Rules;
 use super::refusal::Refusal;
-use super::rules::Permission;
 use crate::verdict::Denial;
 use crate::why::Witness;
+
+pub use self::answer::{answer, answer_end};
+pub(super) use self::lines::is_token;
 
 /// The longest method anybody uses is `UPDATEREDIRECTREF`.
 const METHOD_BYTES_MAX: usize = 32;
@@ -51,7 +58,7 @@ fn examine(head: &[u8], rules: &Rules) -> Result<Raw, Refusal> {
     let Some(head) = head.strip_suffix(b"\r\n\r\n") else {
         return Err(bad("the head does not end with an empty line"));
     };
-    let mut lines = Lines { rest: Some(head) };
+    let mut lines = Lines::of(head);
     let (target, version) = request_line(lines.next().unwrap_or(Ok(b""))?, rules)?;
     let mut seen = Seen::default();
     for line in lines {
@@ -136,30 +143,6 @@ fn host(host: &Field<'_>, target: &[u8], version: Version) -> Result<(), Refusal
     }
 }
 
-/// Lines end with CR LF, both of them: RFC 9112 §2.2 lets a recipient take a bare LF, and nobody who sends one means
-/// well. A CR anywhere else is refused too.
-struct Lines<'a> {
-    rest: Option<&'a [u8]>,
-}
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = Result<&'a [u8], Refusal>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest?;
-        let Some(end) = rest.iter().position(|&byte| byte == b'\r' || byte == b'\n') else {
-            self.rest = None;
-            return Some(Ok(rest));
-        };
-        let (line, behind) = rest.split_at(end);
-        self.rest = behind.strip_prefix(b"\r\n");
-        Some(match self.rest {
-            Some(_) => Ok(line),
-            None => Err(bad("a line ends with something else than CR LF")),
-        })
-    }
-}
-
 /// The versions of HTTP/1.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Version {
@@ -195,29 +178,9 @@ fn request_line<'a>(line: &'a [u8], rules: &Rules) -> Result<(&'a [u8], Version)
     }
 }
 
-/// RFC 9112 §5.1: "No whitespace is allowed between the field name and colon." A line that begins with white space
-/// continues the one before (§5.2), or does not, depending on who reads it.
-fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
-    let colon = line.iter().position(|&byte| byte == b':');
-    let Some((name, value)) = colon.map(|at| line.split_at(at)) else {
-        return Err(bad("a header line has no colon"));
-    };
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-        return Err(bad("a header name is not a token"));
-    }
-    let value = value.get(1..).unwrap_or_default();
-    super::fields::check_value(value, Permission::Allow)?;
-    Ok((name, value))
-}
-
 fn plain_number(digits: &[u8]) -> Option<u64> {
     let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     plain.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 const fn bad(because: &'static str) -> Refusal {

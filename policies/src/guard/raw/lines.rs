@@ -1,0 +1,61 @@
+//! How a head of HTTP/1 is cut into lines and a line into a field, for requests and answers alike.
+
+use crate::guard::fields::check_value;
+use crate::guard::refusal::Refusal;
+use crate::guard::rules::Permission;
+use crate::verdict::Denial;
+
+/// Lines end with CR LF, both of them: RFC 9112 §2.2 lets a recipient take a bare LF, and nobody who sends one means
+/// well. A CR anywhere else is refused too.
+pub(super) struct Lines<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Lines<'a> {
+    /// The lines of a head, the empty one at its end cut off.
+    pub(super) fn of(head: &'a [u8]) -> Self {
+        Self { rest: Some(head) }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Result<&'a [u8], Refusal>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.rest?;
+        let Some(end) = memchr::memchr2(b'\r', b'\n', rest) else {
+            self.rest = None;
+            return Some(Ok(rest));
+        };
+        let (line, behind) = rest.split_at(end);
+        self.rest = behind.strip_prefix(b"\r\n");
+        Some(match self.rest {
+            Some(_) => Ok(line),
+            None => Err(bad("a line ends with something else than CR LF")),
+        })
+    }
+}
+
+/// RFC 9112 §5.1: "No whitespace is allowed between the field name and colon." A line that begins with white space
+/// continues the one before (§5.2), or does not, depending on who reads it.
+pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
+    let colon = memchr::memchr(b':', line);
+    let Some((name, value)) = colon.map(|at| line.split_at(at)) else {
+        return Err(bad("a header line has no colon"));
+    };
+    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+        return Err(bad("a header name is not a token"));
+    }
+    let value = value.get(1..).unwrap_or_default();
+    check_value(value, Permission::Allow)?;
+    Ok((name, value))
+}
+
+/// RFC 9110 §5.6.2.
+pub(in crate::guard) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+const fn bad(because: &'static str) -> Refusal {
+    Refusal::new(Denial::BadHeader, because)
+}
