@@ -17,7 +17,7 @@ use policies::guard::raw;
 use policies::verdict::{Denial, Fault};
 use policies::why::Silent;
 use shell::exchange::{Core, Watch, refuse, wire};
-use shell::listen::{Conn, Fence, Head, Limits, Phase};
+use shell::listen::{Conn, Facts, Fence, Head, Limits, Phase};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 
@@ -49,14 +49,14 @@ pub struct Serving {
     pub shutdown: ShutdownWatch,
 }
 
-/// Pingora's proxy, each request of which runs under a watch.
+/// Pingora's proxy, and how it serves HTTP/2.
 pub struct Engine {
     proxy: Arc<HttpProxy<Front>>,
     options: HttpServerOptions,
 }
 
 impl Engine {
-    /// Puts a watch over each request of this proxy.
+    /// Serves with this proxy.
     pub fn new(proxy: HttpProxy<Front>) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = true;
@@ -65,16 +65,30 @@ impl Engine {
     }
 }
 
+/// A connection of HTTP/2. Pingora takes its streams apart, and each is a request.
+struct Streams {
+    serving: Arc<Serving>,
+    facts: Arc<Facts>,
+}
+
 #[async_trait]
-impl HttpServerApp for Engine {
+impl HttpServerApp for Streams {
     async fn process_new_http(
         self: &Arc<Self>,
         session: ServerSession,
         shutdown: &ShutdownWatch,
     ) -> Option<ReusedHttpStream> {
-        let watch = Arc::<Watch>::default();
+        let (session, handed) = match (&self.serving.road, session) {
+            (Some(road), ServerSession::H2(stream)) => {
+                let (stream, handed) = road.stream(stream, self.facts.clone()).await?;
+                (ServerSession::new_http2(stream), handed)
+            }
+            (_, session) => (session, None),
+        };
+        let watch = watch_of(handed.as_deref());
         // A stream whose time is over is reset with everything that belongs to it.
-        watch.guard(self.proxy.process_new_http(session, shutdown)).await.ok().flatten()
+        let carried = with(handed, self.serving.engine.proxy.process_new_http(session, shutdown));
+        watch.guard(carried).await.ok().flatten()
     }
 
     fn h2_options(&self) -> Option<H2Options> {
@@ -84,14 +98,19 @@ impl HttpServerApp for Engine {
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        Some(&self.options)
+        Some(&self.serving.engine.options)
     }
+}
+
+/// What holds a request to its deadline: set already, if it has come a part of the way.
+fn watch_of(handed: Option<&Handed>) -> Arc<Watch> {
+    handed.map(|handed| handed.watch.clone()).unwrap_or_default()
 }
 
 /// Serves one connection until it ends.
 pub async fn serve(serving: Arc<Serving>, mut conn: Conn) {
     if conn.facts().is_some_and(|facts| facts.speaks_h2) {
-        return h2(&serving, conn).await;
+        return h2(serving, conn).await;
     }
     let mut phase = serving.phase.clone();
     loop {
@@ -102,7 +121,7 @@ pub async fn serve(serving: Arc<Serving>, mut conn: Conn) {
                 Some(back) => conn = back,
                 None => return,
             },
-            Head::Preface => return h2(&serving, conn).await,
+            Head::Preface => return h2(serving, conn).await,
             Head::TooLarge => return refuse(&serving.core, conn, Denial::HeadersTooLarge.into()).await,
             Head::TooSlow => return refuse(&serving.core, conn, Fault::ClientTooSlow.into()).await,
             Head::Closed | Head::Draining | Head::IdleOver => return conn.close().await,
@@ -110,10 +129,12 @@ pub async fn serve(serving: Arc<Serving>, mut conn: Conn) {
     }
 }
 
-async fn h2(serving: &Serving, mut conn: Conn) {
+async fn h2(serving: Arc<Serving>, mut conn: Conn) {
+    let Some(facts) = conn.facts().cloned() else { return };
     conn.relax();
     conn.fence(Fence::Open);
-    serving.engine.process_new(Box::new(Lent::new(conn)), &serving.shutdown).await;
+    let streams = Arc::new(Streams { serving, facts });
+    streams.process_new(Box::new(Lent::new(conn)), &streams.serving.shutdown).await;
 }
 
 /// One request of HTTP/1. The connection, if it can have another.
@@ -133,7 +154,7 @@ async fn request(serving: &Serving, mut conn: Conn) -> Option<Conn> {
         let head = head.freeze();
         return match road::take(&head) {
             None => by_pingora(serving, conn, BytesMut::from(head), None).await,
-            Some(taken) => match road.travel(conn, head, taken, fence).await {
+            Some(taken) => match road.request(conn, head, taken, fence).await {
                 Came::Back(conn) => Some(conn),
                 Came::Gone => None,
                 Came::On(conn, head, handed) => {
@@ -157,7 +178,7 @@ async fn by_pingora(
     session.set_pipelined_prefix(head);
     let draining = *serving.phase.borrow() == Phase::Draining;
     session.set_keepalive((!draining).then_some(60));
-    let watch = Arc::<Watch>::default();
+    let watch = watch_of(handed.as_deref());
     let carried = with(handed, serving.engine.proxy.process_new_http(session, &serving.shutdown));
     match watch.clone().guard(carried).await {
         Ok(Some(reused)) => {

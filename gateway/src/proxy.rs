@@ -26,7 +26,8 @@ use policies::resilience::repeat::Replayable;
 use shell::exchange::{Attempt, Connection, Core, Exchange, Head, Opening, Part, Then, Watch};
 use shell::listen::Facts;
 
-use self::fields::{Answer, Request};
+use self::fields::Answer;
+pub(crate) use self::fields::Request;
 use crate::peer::peer;
 use crate::road::Handed;
 
@@ -83,7 +84,7 @@ impl ProxyHttp for Front {
 
     fn new_ctx(&self) -> Context {
         if let Some(handed) = handed() {
-            let Handed { exchange, attempt } = *handed;
+            let Handed { exchange, attempt, .. } = *handed;
             return Context { exchange, attempt: Some(attempt), reply: None, opened: true };
         }
         Context {

@@ -2,24 +2,21 @@
 //! needs it.
 
 use std::io;
-use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use bytes::{Bytes, BytesMut};
 use http::response::Parts;
 use policies::guard::{AnswerBody, Chunks, Piece as InChunks};
-use policies::headers::hop::Next;
+use policies::headers::trailers;
 use policies::resilience::repeat::Sent;
 use policies::verdict::Fault;
 use shell::exchange::{Breakage, Broke, Exchange, Part};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::Broken;
-use super::client::{Client, Framed};
-use super::head::Reusable;
+use super::client::{self, Client};
+use super::head::{self, Reusable};
 use super::line::Line;
-use super::upload::{Upload, Wrong, chunk};
+use super::upload::{Upload, Wrong};
 
 /// An answer whose head is judged and passes.
 pub struct Answer {
@@ -44,10 +41,20 @@ pub enum Body {
 pub struct Piece {
     /// How many bytes were looked at, from the beginning.
     pub used: usize,
-    /// Are they of the body itself?
-    pub data: bool,
-    /// Does it end with them?
+    pub of: Of,
+    /// Does the body end with them?
     pub over: bool,
+}
+
+/// What bytes belong to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Of {
+    /// The body itself.
+    Body,
+    /// What is around it: sizes, line ends.
+    Frame,
+    /// What follows it.
+    Trailers,
 }
 
 impl Body {
@@ -62,22 +69,22 @@ impl Body {
 
     /// What these bytes begin with; nothing if more of them are needed.
     pub fn next(&mut self, bytes: &[u8]) -> Result<Option<Piece>, Fault> {
-        match self {
-            Self::Length(0) => Ok(Some(Piece { used: 0, data: false, over: true })),
-            _ if bytes.is_empty() => Ok(None),
+        let (used, of, over) = match self {
+            Self::Length(0) => (0, Of::Frame, true),
+            _ if bytes.is_empty() => return Ok(None),
             Self::Length(left) => {
                 let used = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= used as u64;
-                Ok(Some(Piece { used, data: true, over: *left == 0 }))
+                (used, Of::Body, *left == 0)
             }
-            Self::UntilClose => Ok(Some(Piece { used: bytes.len(), data: true, over: false })),
+            Self::UntilClose => (bytes.len(), Of::Body, false),
             Self::Chunked(chunks) => match chunks.next(bytes).map_err(|_| Fault::AnswerMalformed)? {
-                InChunks::Data(used) => Ok(Some(Piece { used, data: true, over: false })),
-                InChunks::Frame(used) | InChunks::Trailers(used) => {
-                    Ok(Some(Piece { used, data: false, over: chunks.is_over() }))
-                }
+                InChunks::Data(used) => (used, Of::Body, false),
+                InChunks::Frame(used) => (used, Of::Frame, chunks.is_over()),
+                InChunks::Trailers(used) => (used, Of::Trailers, chunks.is_over()),
             },
-        }
+        };
+        Ok(Some(Piece { used, of, over }))
     }
 
     /// May it end where the connection does?
@@ -95,23 +102,16 @@ impl Answer {
         upload: &mut Upload,
     ) -> Result<Option<Line>, Torn> {
         let Self { mut line, mut head, body, reusable, silence } = self;
-        let chunked = body == AnswerBody::Chunked || body == AnswerBody::UntilClose;
-        let said_chunked = head.headers.contains_key(TRANSFER_ENCODING);
-        exchange.dress_answer(&mut head.headers, &client.parts.headers, Next::Http1);
-        if chunked {
-            head.headers.remove(CONTENT_LENGTH);
-        }
-        let says_chunked = said_chunked && head.headers.contains_key(TRANSFER_ENCODING);
+        exchange.dress_answer(&mut head.headers, &client.parts().headers, client.speaks());
         if exchange.is_last() {
             client.ends();
         }
-        let framed = if chunked && !says_chunked { Framed::InChunks } else { Framed::ByField };
         let mut passing = Passing { client, exchange, upload, line: &mut line };
-        if passing.client.head(&head, framed).await.is_err() {
-            return Err(passing.gone());
+        if let Err(error) = passing.client.head(head, body).await {
+            return Err(passing.lost(&error));
         }
-        passing.body(Body::new(body), chunked, silence).await?;
-        let in_step = reusable == Reusable::Yes && body != AnswerBody::UntilClose && !upload.is_going();
+        passing.body(Body::new(body), silence).await?;
+        let in_step = reusable == Reusable::Yes && body != AnswerBody::UntilClose && upload.is_through();
         Ok(in_step.then_some(line))
     }
 }
@@ -124,35 +124,37 @@ struct Passing<'a> {
 }
 
 impl Passing<'_> {
-    async fn body(&mut self, mut body: Body, chunked: bool, silence: Duration) -> Result<(), Torn> {
-        let mut out = BytesMut::new();
+    async fn body(&mut self, mut body: Body, silence: Duration) -> Result<(), Torn> {
+        let mut trailers = BytesMut::new();
         loop {
             while let Some(piece) =
                 body.next(&self.line.buffer).map_err(|fault| self.broke(Broken::Target(fault)))?
             {
-                let bytes = self.line.buffer.split_to(piece.used);
-                let part = Part { bytes: if piece.data { bytes.len() } else { 0 }, last: piece.over };
-                if piece.data || piece.over {
-                    let counted = self.exchange.answer_chunk(part, if piece.data { &bytes } else { &[] });
-                    counted.map_err(|_| Torn)?;
-                }
-                if piece.data && chunked {
-                    out.clear();
-                    chunk(&mut out, &bytes);
-                    self.write(&out).await?;
-                } else if piece.data {
-                    self.write(&bytes).await?;
+                let bytes = self.line.buffer.split_to(piece.used).freeze();
+                match piece.of {
+                    Of::Body => {
+                        let part = Part { bytes: bytes.len(), last: piece.over };
+                        self.exchange.answer_chunk(part, &bytes).map_err(|_| Torn)?;
+                        self.write(bytes).await?;
+                    }
+                    Of::Frame => {}
+                    Of::Trailers => trailers.extend_from_slice(&bytes),
                 }
                 if piece.over {
-                    return self.end(chunked).await;
+                    if piece.of != Of::Body {
+                        self.over()?;
+                    }
+                    return self.end(trailers.freeze()).await;
                 }
             }
-            self.flush().await?;
+            if let Err(error) = self.client.flush().await {
+                return Err(self.lost(&error));
+            }
             match self.line.more(self.client, self.upload, silence).await {
                 Ok(1..) => {}
                 Ok(0) if body.ends_with_connection() => {
-                    self.exchange.answer_chunk(Part { bytes: 0, last: true }, &[]).map_err(|_| Torn)?;
-                    return self.end(chunked).await;
+                    self.over()?;
+                    return self.end(Bytes::new()).await;
                 }
                 Ok(0) => return Err(self.broke(Broken::Target(Fault::AnswerTruncated))),
                 // Of what it still sends nobody has need: the answer is what counts.
@@ -162,44 +164,32 @@ impl Passing<'_> {
         }
     }
 
-    async fn end(&mut self, chunked: bool) -> Result<(), Torn> {
-        if chunked {
-            self.write(b"0\r\n\r\n").await?;
+    fn over(&mut self) -> Result<(), Torn> {
+        self.exchange.answer_chunk(Part { bytes: 0, last: true }, &[]).map_err(|_| Torn)
+    }
+
+    async fn end(&mut self, trailers: Bytes) -> Result<(), Torn> {
+        // An empty line always comes.
+        let follows = trailers.len() > 2 && self.client.takes_trailers();
+        let mut trailers = if follows { head::trailers(&trailers) } else { None };
+        if let Some(trailers) = &mut trailers {
+            trailers::strip(trailers);
         }
-        self.flush().await
+        let ended = self.client.end(trailers.filter(|trailers| !trailers.is_empty())).await;
+        ended.map_err(|error| self.lost(&error))
     }
 
     /// Writes to the client. The upload goes on meanwhile: a target may wait for it before it says more.
-    async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Torn> {
-        while !bytes.is_empty() {
-            let written = std::future::poll_fn(|context| {
-                self.line.poll_upload(context, &mut self.client.conn, self.upload);
-                Pin::new(&mut self.client.conn).poll_write(context, bytes)
-            });
-            match written.await {
-                Ok(written @ 1..) => bytes.advance(written),
-                Ok(_) => return Err(self.gone()),
-                Err(error) => return Err(self.lost(&error)),
-            }
-        }
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<(), Torn> {
-        match self.client.conn.flush().await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.lost(&error)),
-        }
+    async fn write(&mut self, mut piece: Bytes) -> Result<(), Torn> {
+        let written = std::future::poll_fn(|context| {
+            self.line.poll_upload(context, self.client, self.upload);
+            self.client.poll_data(context, &mut piece)
+        });
+        written.await.map_err(|error| self.lost(&error))
     }
 
     fn lost(&mut self, error: &io::Error) -> Torn {
-        let slow = error.kind() == io::ErrorKind::TimedOut;
-        let fault = if slow { Fault::ClientTooSlow } else { Fault::ClientGone };
-        self.broke(Broken::Client(Wrong::Client(fault)))
-    }
-
-    fn gone(&mut self) -> Torn {
-        self.broke(Broken::Client(Wrong::Client(Fault::ClientGone)))
+        self.broke(Broken::Client(client::lost(error)))
     }
 
     fn broke(&mut self, broken: Broken) -> Torn {

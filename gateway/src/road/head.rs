@@ -1,13 +1,13 @@
-//! Heads of HTTP/1.1 as bytes: read with `httparse`, written by hand.
+//! Heads of HTTP/1.1 as bytes: read with `httparse`, written by hand. Answers are read by `policies::guard::raw`.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri, Version, request, response};
+use http::{Method, Request, StatusCode, Uri, Version, request, response};
 use smallvec::SmallVec;
 
 /// Fields of a usual head; a larger one takes memory of its own.
 const USUAL: usize = 48;
-/// An answer with more has something else in mind. The guard's own bound is lower.
+/// A request with more has something else in mind. The guard's own bound is lower.
 const FIELDS_MAX: usize = 1024;
 
 type Slots<'a> = SmallVec<[httparse::Header<'a>; USUAL]>;
@@ -34,26 +34,20 @@ pub fn request(head: &Bytes) -> Option<(request::Parts, Bytes)> {
     Some((parts, target))
 }
 
-/// An answer's head, whole; and whether its sender keeps the connection open.
-pub fn response(head: &Bytes) -> Option<(response::Parts, Reusable)> {
-    let mut slots = slots(head);
-    let mut read = httparse::Response::new(&mut slots);
-    if !read.parse(head).ok()?.is_complete() {
-        return None;
-    }
-    let (mut parts, ()) = Response::builder().status(read.code?).body(()).ok()?.into_parts();
-    parts.version = if read.version? == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
-    parts.headers = fields(head, read.headers)?;
-    let closes =
-        parts.version == Version::HTTP_10 || policies::headers::hop::nominates(&parts.headers, "close");
-    Some((parts, if closes { Reusable::No } else { Reusable::Yes }))
-}
-
 /// May a connection carry another request after this answer?
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Reusable {
     No,
     Yes,
+}
+
+impl Reusable {
+    /// As the answer's head says.
+    pub fn of(head: &response::Parts) -> Self {
+        let closes =
+            head.version == Version::HTTP_10 || policies::headers::hop::nominates(&head.headers, "close");
+        if closes { Self::No } else { Self::Yes }
+    }
 }
 
 fn fields(head: &Bytes, read: &[httparse::Header<'_>]) -> Option<HeaderMap> {
@@ -80,6 +74,21 @@ pub fn outgoing(method: &Method, target: &str, fields: &HeaderMap) -> BytesMut {
 
 /// An answer's head as it leaves, without the empty line at its end.
 pub fn answer(status: StatusCode, fields: &HeaderMap) -> BytesMut {
+    let mut bytes = begun(status, fields);
+    if !fields.contains_key(header::DATE) {
+        date(&mut bytes);
+    }
+    bytes
+}
+
+/// The head of an answer before the answer, whole.
+pub fn interim(status: StatusCode, fields: &HeaderMap) -> BytesMut {
+    let mut bytes = begun(status, fields);
+    bytes.put_slice(b"\r\n");
+    bytes
+}
+
+fn begun(status: StatusCode, fields: &HeaderMap) -> BytesMut {
     let mut bytes = BytesMut::with_capacity(128 + room(fields));
     bytes.put_slice(b"HTTP/1.1 ");
     bytes.put_slice(status.as_str().as_bytes());
@@ -87,10 +96,27 @@ pub fn answer(status: StatusCode, fields: &HeaderMap) -> BytesMut {
     bytes.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     bytes.put_slice(b"\r\n");
     put(&mut bytes, fields);
-    if !fields.contains_key(header::DATE) {
-        date(&mut bytes);
-    }
     bytes
+}
+
+/// The last chunk of a body, and what follows it.
+pub fn last_chunk(trailers: Option<&HeaderMap>) -> BytesMut {
+    let mut bytes = BytesMut::with_capacity(5 + trailers.map_or(0, room));
+    bytes.put_slice(b"0\r\n");
+    if let Some(trailers) = trailers {
+        put(&mut bytes, trailers);
+    }
+    bytes.put_slice(b"\r\n");
+    bytes
+}
+
+/// What follows the last chunk, the empty line at its end included.
+pub fn trailers(bytes: &Bytes) -> Option<HeaderMap> {
+    let mut slots = slots(bytes);
+    match httparse::parse_headers(bytes, &mut slots).ok()? {
+        httparse::Status::Complete((_, read)) => fields(bytes, read),
+        httparse::Status::Partial => None,
+    }
 }
 
 fn room(fields: &HeaderMap) -> usize {

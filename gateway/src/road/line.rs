@@ -1,32 +1,31 @@
-//! A connection to an endpoint, and where connections rest between requests. One that rests holds no buffer, and nobody
-//! asks the kernel about it: one that died meanwhile is found out by the request that wanted it, which is then sent again.
+//! A connection to an endpoint, and where connections rest between requests. One that rests holds no buffer and no task.
+//! Whether it still lives is asked when it is wanted; if it dies at that very moment, the request is sent again.
 
 use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use http::response::Parts;
-use policies::guard::AnswerBody;
+use policies::guard::{AnswerBody, FieldLimits, raw};
 use policies::verdict::Fault;
+use policies::why::Silent;
 use shell::exchange::Attempt;
-use shell::listen::Conn;
 use shell::upstream::{Shape, Stream, dial};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Broken;
 use super::answer::Body;
 use super::client::Client;
-use super::head::{self, Reusable};
+use super::head::Reusable;
 use super::upload::{Upload, Wrong};
 
 /// Read at once.
 const READ_BYTES: usize = 16 * 1024;
-/// How large an answer's head may be. The guard's own bound is lower.
-const HEAD_BYTES_MAX: usize = 256 * 1024;
+const LIMITS: FieldLimits = FieldLimits::OF_ANSWERS;
 /// An answer nobody wants is read to its end if there is little of it, so that its connection can be used again.
 const DISCARD_MAX: usize = 16 * 1024;
 const DISCARD_WITHIN: Duration = Duration::from_millis(50);
@@ -58,6 +57,13 @@ impl Resting {
     fn is_old(&self, now: Instant) -> bool {
         now - self.since >= self.shape.idle_for || now - self.born >= self.shape.age
     }
+
+    /// Has nothing come since it rests? An answer nobody asked for would be taken for that to the next request. The runtime
+    /// knows what has come, and asks the kernel only if something has.
+    fn is_quiet(&mut self) -> bool {
+        let (mut context, mut byte) = (Context::from_waker(Waker::noop()), [0]);
+        Pin::new(&mut self.stream).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
+    }
 }
 
 impl Pool {
@@ -82,8 +88,8 @@ impl Pool {
         let mut resting = self.lock();
         let all = resting.get_mut(&key)?;
         // The one that rested least is the likeliest to be alive.
-        while let Some(one) = all.pop() {
-            if !one.is_old(now) {
+        while let Some(mut one) = all.pop() {
+            if !one.is_old(now) && one.is_quiet() {
                 return Some(Line {
                     stream: one.stream,
                     buffer: BytesMut::new(),
@@ -145,16 +151,14 @@ impl Line {
     ) -> Result<(Parts, Reusable), Broken> {
         let mut looked = 0;
         loop {
-            if let Some(end) =
-                memchr::memmem::find(self.buffer.get(looked..).unwrap_or_default(), b"\r\n\r\n")
-            {
-                let head = self.buffer.split_to(looked + end + 4).freeze();
-                return head::response(&head).ok_or(Broken::Target(Fault::AnswerMalformed));
+            let end = raw::answer_end(&self.buffer, looked, LIMITS).map_err(Broken::Target)?;
+            if let Some(end) = end {
+                let head = self.buffer.split_to(end).freeze();
+                let head = raw::answer(&head, LIMITS, &mut Silent).map_err(Broken::Target)?;
+                let reusable = Reusable::of(&head);
+                return Ok((head, reusable));
             }
-            looked = self.buffer.len().saturating_sub(3);
-            if looked > HEAD_BYTES_MAX {
-                return Err(Broken::Target(Fault::AnswerTooLarge));
-            }
+            looked = self.buffer.len();
             if self.more(client, upload, patience).await? == 0 {
                 let fault = if self.answered { Fault::AnswerTruncated } else { Fault::UpstreamReset };
                 return Err(Broken::Target(fault));
@@ -171,11 +175,15 @@ impl Line {
     ) -> Result<usize, Broken> {
         let mut since = tokio::time::Instant::now();
         loop {
-            let reading = std::future::poll_fn(|context| self.poll_more(context, &mut client.conn, upload));
+            let reading = std::future::poll_fn(|context| self.poll_more(context, client, upload));
             match tokio::time::timeout_at(since + patience, reading).await {
                 Ok(read) => return read,
                 // A long upload is no silence.
                 Err(_) if upload.moved() > since => since = upload.moved(),
+                // Nor can a target answer before it has all that it needs to know.
+                Err(_) if upload.is_awaited() => {
+                    return Err(Broken::Client(Wrong::Client(Fault::ClientTooSlow)));
+                }
                 Err(_) => return Err(Broken::Target(Fault::UpstreamTimeout)),
             }
         }
@@ -184,11 +192,11 @@ impl Line {
     fn poll_more(
         &mut self,
         context: &mut Context<'_>,
-        conn: &mut Conn,
+        client: &mut Client,
         upload: &mut Upload,
     ) -> Poll<Result<usize, Broken>> {
         if upload.is_going() {
-            let _ = upload.poll(context, conn, &mut self.stream);
+            let _ = upload.poll(context, client, &mut self.stream);
             if let Some(wrong) = upload.wrong() {
                 return Poll::Ready(Err(Broken::Client(wrong)));
             }
@@ -201,7 +209,7 @@ impl Line {
                 Poll::Ready(Err(Broken::Target(fault)))
             }
             // While we wait, the client may go away.
-            Poll::Pending if upload.has_ended() => match poll_gone(context, conn) {
+            Poll::Pending if upload.has_ended() => match client.poll_gone(context) {
                 Poll::Ready(()) => Poll::Ready(Err(Broken::Client(Wrong::Client(Fault::ClientGone)))),
                 Poll::Pending => Poll::Pending,
             },
@@ -210,9 +218,9 @@ impl Line {
     }
 
     /// Goes on with the upload while something else is waited for.
-    pub fn poll_upload(&mut self, context: &mut Context<'_>, conn: &mut Conn, upload: &mut Upload) {
+    pub fn poll_upload(&mut self, context: &mut Context<'_>, client: &mut Client, upload: &mut Upload) {
         if upload.is_going() {
-            let _ = upload.poll(context, conn, &mut self.stream);
+            let _ = upload.poll(context, client, &mut self.stream);
         }
     }
 
@@ -261,9 +269,4 @@ impl Line {
             pool.rest(self);
         }
     }
-}
-
-fn poll_gone(context: &mut Context<'_>, conn: &mut Conn) -> Poll<()> {
-    let mut nothing = [0_u8; 1];
-    Pin::new(conn).poll_read(context, &mut ReadBuf::new(&mut nothing)).map(|_| ())
 }

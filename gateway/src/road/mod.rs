@@ -1,9 +1,10 @@
 //! The short road: one request, told in order by one function. Head, guard and admission (`Exchange::open`), pick
 //! (`next_attempt`), send, answer, body, record (`close`).
 //!
-//! It takes HTTP/1.1 from the client to HTTP/1.1 at the target. What is hard goes to Pingora's `HttpProxy`, one request at
-//! a time: upgrades, CONNECT, HTTP/1.0, `Expect`, targets that speak HTTP/2, routes that hedge. What was decided until then
-//! goes with it ([`Handed`]).
+//! It takes requests of HTTP/1.0, HTTP/1.1 and HTTP/2 ([`client`]) to targets that speak HTTP/1.1. What is left goes to
+//! Pingora's `HttpProxy`, one request at a time: targets that speak HTTP/2, since its pool and its flow control are the
+//! larger half of a client of that version; upgrades and CONNECT, which are tunnels and no requests. What was decided until
+//! then goes with it ([`Handed`]).
 
 mod answer;
 mod client;
@@ -14,18 +15,17 @@ mod upload;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Version;
-use http::header::{EXPECT, UPGRADE};
+use http::Method;
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
+use pingora::protocols::http::v2::server::HttpSession;
 use policies::document::target::Protocol;
-use policies::guard::{End, Framings, Wire};
-use policies::headers::hop::{Next, nominates};
 use policies::verdict::{Denial, Fault};
 use shell::exchange::{Attempt, Breakage, Broke, Connection, Core, Exchange, Head, Opening, Then, Watch};
-use shell::listen::{Conn, Fence};
+use shell::listen::{Conn, Facts, Fence};
 
 use self::answer::Answer;
-use self::client::Client;
+use self::client::{Client, Http1, Http2};
 use self::line::{Line, Pool};
 use self::upload::{Upload, Wrong};
 
@@ -41,6 +41,8 @@ pub struct Handed {
     pub exchange: Exchange,
     /// Its first attempt, begun.
     pub attempt: Attempt,
+    /// Holds it to its deadline, whoever carries it.
+    pub watch: Arc<Watch>,
 }
 
 /// Where a request has come to.
@@ -59,7 +61,7 @@ enum Over {
     Well,
     /// The connection ends after what was written.
     Last,
-    /// What was written is half of something: the connection is cut.
+    /// What was written is half of something: the connection is cut, the stream reset.
     Broken,
     Hand(Box<Handed>),
 }
@@ -73,11 +75,11 @@ pub struct Taken {
 /// Reads a head, if it is one of those the road takes.
 pub fn take(head: &Bytes) -> Option<Taken> {
     let (parts, target) = head::request(head)?;
-    let hard = parts.version != Version::HTTP_11
-        || parts.method == http::Method::CONNECT
-        || parts.headers.contains_key(UPGRADE)
-        || parts.headers.contains_key(EXPECT);
-    (!hard).then_some(Taken { parts, target })
+    (!is_tunnel(&parts)).then_some(Taken { parts, target })
+}
+
+fn is_tunnel(parts: &Parts) -> bool {
+    parts.method == Method::CONNECT || parts.headers.contains_key(UPGRADE)
 }
 
 impl Road {
@@ -91,24 +93,11 @@ impl Road {
         self.pool.sweep();
     }
 
-    /// Carries one request whose head has been read and vetted, and whose body the connection's fence holds.
-    pub async fn travel(&self, conn: Conn, head: Bytes, taken: Taken, fence: Fence) -> Came {
-        let watch = Arc::<Watch>::default();
-        let mut client = Client::new(conn, taken.parts, taken.target);
-        let carried = watch.clone().hold(Box::pin(self.carry(&mut client, fence, watch.clone()))).await;
-        let over = match carried {
-            Ok(over) => over,
-            // Its time was over.
-            Err(_) => match watch.last_words().filter(|_| !client.has_begun()) {
-                Some(reply) => match client.reply(reply, Connection::Close).await {
-                    Ok(()) => Over::Last,
-                    Err(_) => Over::Broken,
-                },
-                None => Over::Broken,
-            },
-        };
-        let last = client.is_last();
-        let conn = client.into_conn();
+    /// Carries one request of HTTP/1 whose head has been read and vetted, and whose body the connection's fence holds.
+    pub async fn request(&self, conn: Conn, head: Bytes, taken: Taken, fence: Fence) -> Came {
+        let mut client = Client::Http1(Http1::new(conn, taken.parts, taken.target, fence));
+        let over = self.travel(&mut client).await;
+        let Some((conn, last)) = client.into_conn() else { return Came::Gone };
         match over {
             Over::Well if !last && !conn.has_unread() => Came::Back(conn),
             Over::Well | Over::Last => {
@@ -120,12 +109,46 @@ impl Road {
         }
     }
 
-    async fn carry(&self, client: &mut Client, fence: Fence, watch: Arc<Watch>) -> Over {
-        let mut exchange = Exchange::begin(self.core.clone(), watch);
-        exchange.tidy(&mut client.parts.headers);
-        let wire = Wire { end: End::Later, framing: Framings::OneOrNone };
+    /// Carries one request of HTTP/2; gives it back if somebody else has to.
+    pub async fn stream(
+        &self,
+        stream: HttpSession,
+        facts: Arc<Facts>,
+    ) -> Option<(HttpSession, Option<Box<Handed>>)> {
+        if is_tunnel(stream.req_header()) {
+            return Some((stream, None));
+        }
+        let mut client = Client::Http2(Box::new(Http2::new(stream, facts)));
+        match self.travel(&mut client).await {
+            Over::Well | Over::Last => None,
+            Over::Broken => {
+                client.reset();
+                None
+            }
+            Over::Hand(handed) => Some((client.into_stream()?, Some(handed))),
+        }
+    }
+
+    async fn travel(&self, client: &mut Client) -> Over {
+        let watch = Arc::<Watch>::default();
+        match watch.clone().hold(Box::pin(self.carry(client, watch.clone()))).await {
+            Ok(over) => over,
+            // Its time was over.
+            Err(_) => match watch.last_words().filter(|_| !client.has_begun()) {
+                Some(reply) => match client.reply(reply, Connection::Close).await {
+                    Ok(()) => Over::Last,
+                    Err(_) => Over::Broken,
+                },
+                None => Over::Broken,
+            },
+        }
+    }
+
+    async fn carry(&self, client: &mut Client, watch: Arc<Watch>) -> Over {
+        let mut exchange = Exchange::begin(self.core.clone(), watch.clone());
+        client.tidy(&exchange);
         let Some(facts) = client.facts() else { return Over::Broken };
-        let head = Head { parts: &client.parts, target: &client.target, wire };
+        let head = Head { parts: client.parts(), target: client.target(), wire: client.wire() };
         match exchange.open(head, facts).await {
             Opening::Forward => {}
             Opening::Reply(reply, connection) => {
@@ -139,12 +162,12 @@ impl Road {
             // Only a sidecar's outbound door lets pass what nobody declared.
             Opening::Pass(..) => return Over::Broken,
         }
-        let mut upload = Upload::new(fence, exchange.upload_meter(), exchange.replay_max());
+        let mut upload = Upload::new(exchange.upload(), exchange.upload_meter(), exchange.replay_max());
         loop {
-            let then = match exchange.next_attempt(&client.parts).await {
+            let then = match exchange.next_attempt(client.parts()).await {
                 Err(then) => then,
                 Ok(attempt) if attempt.endpoints.shape.protocol != Protocol::Http1 => {
-                    return Over::Hand(Box::new(Handed { exchange, attempt }));
+                    return Over::Hand(Box::new(Handed { exchange, attempt, watch }));
                 }
                 Ok(attempt) => match self.attempt(client, &mut exchange, &mut upload, &attempt).await {
                     Ok(answer) => {
@@ -186,7 +209,7 @@ impl Road {
             Ok(line) => line,
             Err(fault) => return Err(exchange.failed(unreachable(fault, upload))),
         };
-        let head = match outgoing(client, exchange) {
+        let head = match outgoing(client, exchange, upload) {
             Ok(head) => head,
             Err(then) => {
                 // What the client sent makes no sense: what follows it may make none either.
@@ -209,7 +232,7 @@ impl Road {
             let body = exchange.answered(&head, upload.replayable());
             match body {
                 Ok(_) if head.status.is_informational() => {
-                    exchange.dress_answer(&mut head.headers, &client.parts.headers, Next::Http1);
+                    exchange.dress_answer(&mut head.headers, &client.parts().headers, client.speaks());
                     if client.interim(&head).await.is_err() {
                         return Err(exchange.broke(Breakage::Client(Fault::ClientGone)));
                     }
@@ -247,29 +270,28 @@ fn ended(written: bool, connection: Connection) -> Over {
 }
 
 /// The head as the target gets it.
-fn outgoing(client: &Client, exchange: &mut Exchange) -> Result<bytes::BytesMut, Then> {
-    let mut fields = client.parts.headers.clone();
+fn outgoing(client: &Client, exchange: &mut Exchange, upload: &Upload) -> Result<bytes::BytesMut, Then> {
+    let parts = client.parts();
+    let mut fields = parts.headers.clone();
     if let Err(denial) = exchange.dress_request(&mut fields) {
         return Err(exchange.malformed(denial));
     }
     let target = exchange.outgoing_target();
     if let Some(host) = exchange.outgoing_host() {
-        match http::HeaderValue::try_from(host) {
-            Ok(host) => drop(fields.insert(http::header::HOST, host)),
+        match HeaderValue::try_from(host) {
+            Ok(host) => drop(fields.insert(HOST, host)),
             Err(_) => return Err(exchange.malformed(Denial::BadTarget)),
         }
     }
-    Ok(head::outgoing(&client.parts.method, &target, &fields))
+    if upload.is_in_chunks() {
+        fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    Ok(head::outgoing(&parts.method, &target, &fields))
 }
 
 fn unreachable(fault: Fault, upload: &Upload) -> Broke {
     let body = upload.replayable();
     Broke { fault, sent: policies::resilience::repeat::Sent::Nothing, body, stale: false }
-}
-
-/// Does the client want the connection to end with the answer?
-fn wants_close(parts: &Parts) -> bool {
-    nominates(&parts.headers, "close")
 }
 
 /// How the way to the target, or back, was broken.

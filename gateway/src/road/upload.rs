@@ -1,30 +1,23 @@
 //! The request's body on its way: read from the client inside its fence, counted, kept as far as another attempt may need
 //! it, and written to the target behind the head, while somebody already waits for the answer.
 
-use std::cell::RefCell;
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BufMut, BytesMut};
-use policies::guard::{BodyMeter, Chunks, Ended, Misfit, Piece};
+use policies::guard::{Body, BodyMeter, Ended, Misfit};
 use policies::resilience::repeat::{Replayable, Sent};
 use policies::verdict::Fault;
 use shell::exchange::Connection;
-use shell::listen::{Conn, Fence};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
-/// Read at once.
-const SCRATCH_BYTES: usize = 32 * 1024;
+use super::client::{Client, Read, chunk};
+
 /// As long as so much waits to be written, no more is read.
 const WAITING_MAX: usize = 64 * 1024;
 /// Kept in any case: a connection that had rested may turn out to be dead.
 const KEPT_AT_LEAST: u64 = 16 * 1024;
-
-thread_local! {
-    static SCRATCH: RefCell<[u8; SCRATCH_BYTES]> = const { RefCell::new([0; SCRATCH_BYTES]) };
-}
 
 /// A request's body.
 pub struct Upload {
@@ -46,9 +39,11 @@ pub struct Upload {
     moved: Instant,
 }
 
+/// How the target gets it.
+#[derive(Clone, Copy, Eq, PartialEq)]
 enum Framing {
-    Length(u64),
-    Chunked(Chunks),
+    AsItIs,
+    InChunks,
 }
 
 /// Why a body cannot go on.
@@ -63,13 +58,13 @@ pub enum Wrong {
 }
 
 impl Upload {
-    pub fn new(fence: Fence, meter: Option<BodyMeter>, keep_max: u64) -> Self {
-        let framing = match fence {
-            Fence::Chunked(chunks) => Framing::Chunked(chunks),
-            Fence::Exactly(bytes) => Framing::Length(bytes),
-            Fence::Open => Framing::Length(0),
+    /// The body of a request that was announced like this.
+    pub fn new(body: Body, meter: Option<BodyMeter>, keep_max: u64) -> Self {
+        let framing = match body {
+            Body::Chunked | Body::Stream => Framing::InChunks,
+            Body::Length(_) | Body::None => Framing::AsItIs,
         };
-        let ended = matches!(framing, Framing::Length(0));
+        let ended = matches!(body, Body::None | Body::Length(0));
         Self {
             framing,
             meter,
@@ -86,6 +81,11 @@ impl Upload {
         }
     }
 
+    /// Is it cut into chunks, since its length was not told?
+    pub fn is_in_chunks(&self) -> bool {
+        self.framing == Framing::InChunks
+    }
+
     /// An attempt begins with this head, and with what was kept of the body.
     pub fn begin(&mut self, head: BytesMut) {
         self.waiting = head;
@@ -97,7 +97,7 @@ impl Upload {
             self.put(&kept);
             self.kept = kept;
         }
-        if self.ended && matches!(self.framing, Framing::Chunked(_)) {
+        if self.ended && self.is_in_chunks() {
             self.waiting.put_slice(b"0\r\n\r\n");
         }
     }
@@ -129,6 +129,16 @@ impl Upload {
         !self.refused && self.wrong.is_none() && !(self.ended && self.waiting.is_empty())
     }
 
+    /// Has the target taken all of it? Then nothing of it stands in the way of the next request.
+    pub fn is_through(&self) -> bool {
+        self.ended && self.waiting.is_empty() && !self.refused && self.wrong.is_none()
+    }
+
+    /// Does the target wait for the client?
+    pub fn is_awaited(&self) -> bool {
+        !self.ended && self.waiting.is_empty()
+    }
+
     /// What is wrong with it.
     pub fn wrong(&self) -> Option<Wrong> {
         self.wrong
@@ -144,13 +154,13 @@ impl Upload {
     pub fn poll<S: AsyncWrite + Unpin>(
         &mut self,
         context: &mut Context<'_>,
-        conn: &mut Conn,
+        client: &mut Client,
         target: &mut S,
     ) -> Poll<()> {
         loop {
             let mut read_more = false;
             if !self.ended && self.wrong.is_none() && self.waiting.len() < WAITING_MAX {
-                read_more = self.poll_read(context, conn).is_ready();
+                read_more = self.poll_read(context, client).is_ready();
             }
             if self.wrong.is_some() {
                 return Poll::Ready(());
@@ -182,70 +192,34 @@ impl Upload {
         }
     }
 
-    fn poll_read(&mut self, context: &mut Context<'_>, conn: &mut Conn) -> Poll<()> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            match Pin::new(conn).poll_read(context, &mut buffer) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(error)) => {
-                    self.wrong = Some(match error.kind() {
-                        io::ErrorKind::InvalidData => Wrong::Malformed,
-                        io::ErrorKind::TimedOut => Wrong::Client(Fault::ClientTooSlow),
-                        _ => Wrong::Client(Fault::ClientGone),
-                    });
-                }
-                Poll::Ready(Ok(())) if buffer.filled().is_empty() => {
-                    self.wrong = Some(Wrong::Client(Fault::ClientGone));
-                }
-                Poll::Ready(Ok(())) => self.take(buffer.filled()),
-            }
-            Poll::Ready(())
+    fn poll_read(&mut self, context: &mut Context<'_>, client: &mut Client) -> Poll<()> {
+        client.poll_body(context, |piece| self.take(piece)).map(|read| match read {
+            Ok(Read::Some) => {}
+            Ok(Read::Whole) => self.end(),
+            Err(wrong) => self.wrong = Some(wrong),
         })
     }
 
-    /// Takes what was read: all of it belongs to the body, the fence sees to that.
-    fn take(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() && self.wrong.is_none() {
-            let (data, used) = match &mut self.framing {
-                Framing::Length(left) => {
-                    let some = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
-                    *left -= some as u64;
-                    self.ended = *left == 0;
-                    (some, some)
-                }
-                Framing::Chunked(chunks) => match chunks.next(bytes) {
-                    Ok(Piece::Data(some)) => (some, some),
-                    Ok(Piece::Frame(some) | Piece::Trailers(some)) => {
-                        self.ended = chunks.is_over();
-                        (0, some)
-                    }
-                    Err(_) => {
-                        self.wrong = Some(Wrong::Malformed);
-                        return;
-                    }
-                },
-            };
-            if used == 0 {
-                self.wrong = Some(Wrong::Malformed);
-                return;
-            }
-            let (own, rest) = bytes.split_at(used);
-            if data > 0 {
-                self.count(data);
-                self.keep(own);
-                self.put(own);
-            }
-            bytes = rest;
+    fn take(&mut self, piece: &[u8]) {
+        if !piece.is_empty() && self.wrong.is_none() {
+            self.count(piece.len());
+            self.keep(piece);
+            self.put(piece);
         }
-        if self.ended && self.wrong.is_none() {
-            if let Some(meter) = &mut self.meter
-                && let Err(misfit) = meter.end(Ended::Properly)
-            {
-                self.wrong = Some(Wrong::Misfit(misfit));
-            }
-            if matches!(self.framing, Framing::Chunked(_)) {
-                self.waiting.put_slice(b"0\r\n\r\n");
-            }
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        if self.wrong.is_some() {
+            return;
+        }
+        if let Some(meter) = &mut self.meter
+            && let Err(misfit) = meter.end(Ended::Properly)
+        {
+            self.wrong = Some(Wrong::Misfit(misfit));
+        }
+        if self.is_in_chunks() {
+            self.waiting.put_slice(b"0\r\n\r\n");
         }
     }
 
@@ -269,21 +243,8 @@ impl Upload {
 
     fn put(&mut self, bytes: &[u8]) {
         match self.framing {
-            Framing::Length(_) => self.waiting.extend_from_slice(bytes),
-            Framing::Chunked(_) => chunk(&mut self.waiting, bytes),
+            Framing::AsItIs => self.waiting.extend_from_slice(bytes),
+            Framing::InChunks => chunk(&mut self.waiting, bytes),
         }
     }
-}
-
-/// Writes bytes as one chunk.
-pub fn chunk(out: &mut BytesMut, bytes: &[u8]) {
-    use std::io::Write;
-    let mut size = [0_u8; 18];
-    let mut rest = &mut size[..];
-    let _ = write!(rest, "{:x}\r\n", bytes.len());
-    let left = rest.len();
-    let used = size.len() - left;
-    out.put_slice(size.get(..used).unwrap_or_default());
-    out.put_slice(bytes);
-    out.put_slice(b"\r\n");
 }

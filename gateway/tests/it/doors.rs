@@ -9,8 +9,9 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use shell::listen::ListenAt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
+use crate::streams::{h2, runtime};
 use crate::world::{Client, eventually, service, world, world_with};
 
 #[test]
@@ -82,16 +83,6 @@ async fn grpc_service(listener: TcpListener) {
     }
 }
 
-type H2 = hyper::client::conn::http2::SendRequest<Full<Bytes>>;
-
-async fn h2(at: std::net::SocketAddr) -> H2 {
-    let stream = TcpStream::connect(at).await.unwrap();
-    let (sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(connection);
-    sender
-}
-
 fn call(path: &str) -> hyper::Request<Full<Bytes>> {
     hyper::Request::post(format!("http://shop.example{path}"))
         .header("content-type", "application/grpc")
@@ -99,10 +90,6 @@ fn call(path: &str) -> hyper::Request<Full<Bytes>> {
         .header("grpc-timeout", "2S")
         .body(Full::new(Bytes::from_static(b"\0\0\0\0\x02hi")))
         .unwrap()
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 #[test]
@@ -133,6 +120,8 @@ fn grpc_passes_with_its_trailers_and_is_refused_in_its_own_words() {
             (200, &http::HeaderValue::from(12))
         );
     });
+    // The client takes its leave: one that is merely forgotten keeps the gateway until the drain limit.
+    drop(runtime);
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod outside;
 mod reloads;
 mod serves;
 mod shared;
+mod streams;
 mod strict;
 mod tls;
 mod upstreams;

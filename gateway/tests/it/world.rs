@@ -15,6 +15,11 @@ pub struct World {
     pub at: SocketAddr,
 }
 
+/// Is it the short road? Every story is told on both.
+pub fn short() -> bool {
+    std::env::var("BANYAN_DATA_PATH").is_ok_and(|path| path == "short")
+}
+
 /// Starts a gateway with this document.
 pub fn world(document: &str) -> World {
     world_with(document, |_| {})
@@ -28,8 +33,7 @@ pub fn world_with(document: &str, change: impl FnOnce(&mut Settings)) -> World {
     let mut settings = Settings::new(&path);
     settings.listen = vec![ListenAt::Tcp(([127, 0, 0, 1], 0).into())];
     settings.workers = Some(1);
-    // Every story is told on both roads.
-    if std::env::var("BANYAN_DATA_PATH").is_ok_and(|path| path == "short") {
+    if short() {
         settings.data_path = gateway::settings::DataPath::Short;
     }
     change(&mut settings);

@@ -121,7 +121,8 @@ fn strip(fields: &mut impl Fields, nominated: &[HeaderName], onward: Onward) {
     }
 }
 
-fn wants_trailers(headers: &HeaderMap) -> bool {
+/// Does whoever sent this read what follows a body? RFC 9110 §10.1.4.
+pub fn wants_trailers(headers: &HeaderMap) -> bool {
     let mut codings = headers.get_all(header::TE).iter().flat_map(|value| list::members(value.as_bytes()));
     codings.any(|coding| coding.eq_ignore_ascii_case(b"trailers"))
 }

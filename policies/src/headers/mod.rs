@@ -20,6 +20,7 @@ mod list;
 mod names;
 mod recall;
 mod request_id;
+pub mod trailers;
 pub mod trust;
 #[cfg(test)]
 mod tests;

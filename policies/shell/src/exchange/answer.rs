@@ -6,7 +6,7 @@ use http::response::Parts;
 use http::{HeaderName, StatusCode, header};
 use policies::admit::{Because, COOKIE, Moved, Permit, Stick};
 use policies::balance::Outcome;
-use policies::guard::{AnswerBody, Asked as GuardAsked, BodyMeter, Ended, Misfit, inspect_answer};
+use policies::guard::{AnswerBody, Asked as GuardAsked, Body, BodyMeter, Ended, Misfit, inspect_answer};
 use policies::headers::cookie::Sticky;
 use policies::headers::hop::{self, Next, Onward};
 use policies::headers::{Fields, contract};
@@ -191,6 +191,11 @@ impl Exchange {
     /// For an engine that counts the request's body by itself: what to count with, anew for each attempt.
     pub fn upload_meter(&self) -> Option<BodyMeter> {
         self.asked.as_ref().map(|asked| asked.fresh_meter)
+    }
+
+    /// How the request's body ends.
+    pub fn upload(&self) -> Body {
+        self.asked.as_ref().map_or(Body::None, |asked| asked.body)
     }
 
     /// Does the connection end with this answer, for all we know?

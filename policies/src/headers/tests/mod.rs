@@ -8,6 +8,7 @@ mod grpc;
 mod hop;
 mod identity;
 mod limits;
+mod trailers;
 mod trust;
 
 use std::net::IpAddr;
