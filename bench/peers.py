@@ -1,344 +1,226 @@
 #!/usr/bin/env python3
-"""What a request costs: Banyan beside nginx, HAProxy and Envoy, in one run on one machine.
+"""What a request costs: the gateway beside nginx, HAProxy and Envoy, in one run on one machine.
 
-CPU microseconds per request (user + system of the proxy's processes), one worker pinned to core 1; backend and load
-generator share core 0. Rounds are interleaved; the median counts. Read ratios, not absolute numbers. See README.md.
+CPU microseconds per request (user + system of a proxy's processes), one worker pinned to core 1; backend and load generator
+share core 0. Everybody writes an access log. Medians of interleaved rounds; a ratio is the median of the rounds' own ratios.
+See README.md.
 """
-import argparse, base64, hashlib, hmac, json, os, shutil, socket, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, re, signal, socket, subprocess, sys, time, urllib.request
+from statistics import median
 
-from programs import Process, envoy, need, port, ready, wrk
+import rounds
+from programs import Proxies, envoy, from_core_0, h2load, need, ready, wrk
+from proxies import EVERYBODY, Scenario, Stage
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ROADS = ["short", "pingora"]
+PLAIN, FEW, MANY = Scenario("plain"), Scenario("routes", routes=10), Scenario("routes", routes=100000)
+SCENARIOS = [
+    PLAIN, Scenario("h2c", h2=True), Scenario("h2", tls=True, h2=True), Scenario("post", body=500), Scenario("tls", tls=True),
+    *(Scenario(f"rich-{alg}", alg=alg, routes=1000, peers=("haproxy", "envoy")) for alg in ("HS256", "RS256", "ES256"))]
+# At most so many times what this peer costs; so many times ten routes; KiB; milliseconds more than nginx adds.
+WANTED = {"plain": ("nginx", 1.25), "h2c": ("nginx", 1.0), "h2": ("nginx", 1.0), "post": ("nginx", 1.3), "tls": ("nginx", 1.15),
+          "rich-HS256": ("haproxy", 1.0), "rich-RS256": ("haproxy", 1.0), "rich-ES256": ("haproxy", 1.0)}
+WANTED_ROUTES, WANTED_IDLE, WANTED_ADDED = 1.1, 2.0, 0.02
+IDLE, RATE = 5000, 2000
 
 
-def b64(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+def verdict(value, wanted):
+    return "met" if value <= wanted else "missed"
 
 
-class Keys:
-    """A key of each kind, and 256 tokens signed with it."""
+def head(*cells):
+    row(*cells)
+    print("|--" * 2 + "|--:" * (len(cells) - 2) + "|")
 
-    def __init__(self, folder):
-        self.folder, self.secret = folder, "0123456789abcdef0123456789abcdef0123456789abcdef"
-        run = lambda *a: subprocess.run(a, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.path = lambda n: os.path.join(folder, n)
-        run("openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", self.path("rs.key"))
-        run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", self.path("es.key"))
-        for kind in ("rs", "es"):
-            run("openssl", "pkey", "-in", self.path(kind + ".key"), "-pubout", "-out", self.path(kind + ".pem"))
-        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
-            "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", self.path("tls.key"), "-out", self.path("tls.crt"))
-        open(self.path("tls.pem"), "w").write(open(self.path("tls.crt")).read() + open(self.path("tls.key")).read())
-        os.makedirs(self.path("certs"), exist_ok=True)
-        shutil.copy(self.path("tls.crt"), self.path("certs/localhost.crt"))
-        shutil.copy(self.path("tls.key"), self.path("certs/localhost.key"))
 
-    def jwks(self):
-        modulus = subprocess.run(["openssl", "rsa", "-in", self.path("rs.key"), "-noout", "-modulus"], capture_output=True, text=True).stdout
-        n = bytes.fromhex(modulus.strip().split("=")[1])
-        der = subprocess.run(["openssl", "pkey", "-in", self.path("es.key"), "-pubout", "-outform", "DER"], capture_output=True).stdout
-        x, y = der[-64:-32], der[-32:]
-        return {"keys": [
-            {"kty": "RSA", "alg": "RS256", "kid": "RS256", "n": b64(n), "e": "AQAB"},
-            {"kty": "EC", "alg": "ES256", "kid": "ES256", "crv": "P-256", "x": b64(x), "y": b64(y)},
-            {"kty": "oct", "alg": "HS256", "kid": "HS256", "k": b64(self.secret.encode())}]}
-
-    def sign(self, alg, text):
-        if alg == "HS256":
-            return hmac.new(self.secret.encode(), text, hashlib.sha256).digest()
-        key = self.path(alg[:2].lower() + ".key")
-        signature = subprocess.run(["openssl", "dgst", "-sha256", "-sign", key], input=text, capture_output=True, check=True).stdout
-        if alg == "RS256":
-            return signature
-        length = signature[3]
-        r, s = signature[4:4 + length], signature[6 + length:]
-        return r[-32:].rjust(32, b"\0") + s[-32:].rjust(32, b"\0")
-
-    def tokens(self, alg, count=256):
-        head = b64(json.dumps({"alg": alg, "typ": "JWT", "kid": alg}).encode())
-        for n in range(count):
-            claims = {"iss": "bench", "aud": "bench", "sub": f"user-{n}", "exp": int(time.time()) + 36000}
-            text = f"{head}.{b64(json.dumps(claims).encode())}"
-            yield f"{text}.{b64(self.sign(alg, text.encode()))}"
+def row(*cells):
+    print("| " + " | ".join(cells) + " |", flush=True)
 
 
 class Bench:
-    def __init__(self, options):
-        self.options = options
-        self.folder = tempfile.mkdtemp(prefix="banyan-bench-")
-        self.keys = Keys(self.folder)
-        self.backend_port = port()
-        self.backend = self.start_backend()
+    def __init__(self, options, ours):
+        self.options, self.ours, self.stage = options, ours, Stage(options.banyan)
 
-    def file(self, name, text):
-        path = os.path.join(self.folder, name)
-        open(path, "w").write(text)
-        return path
+    # Load, and whether it is answered as it should be.
 
-    def start_backend(self):
-        body = os.path.join(self.folder, "body")
-        os.makedirs(body, exist_ok=True)
-        conf = self.file("backend.conf", f"""
-daemon off; worker_processes 1; pid {self.folder}/backend.pid; error_log /dev/null;
-events {{ worker_connections 8192; }}
-http {{ access_log off; keepalive_requests 100000000; server {{ listen 127.0.0.1:{self.backend_port} backlog=4096;
- location / {{ return 200 "{'x' * 1024}"; }} }} }}""")
-        process = Process(["nginx", "-c", conf, "-p", self.folder], 0)
-        ready(self.backend_port)
-        return process
-
-    # Each peer: a process on core 1 and the port it listens on.
-    def banyan(self, scenario):
-        at, admin = port(), port()
-        document = {"version": 1, "targets": {"web": {"url": f"http://127.0.0.1:{self.backend_port}"}}}
-        routes = [{"name": "rest", "path": "/**", "to": "web"}]
-        if scenario.startswith("rich"):
-            alg = scenario.split("-")[1]
-            identity = {"issuer": "bench", "audience": "bench"}
-            identity.update({"secret": {"env": "BENCH_SECRET"}} if alg == "HS256" else {"keys": self.keys.path(alg[:2].lower() + ".pem")})
-            document["identities"] = {"bench": identity}
-            routes = [{"name": f"r{n}", "path": f"/r{n}/**", "to": "web", "require": {"jwt": "bench"},
-                       "limit": {"per": "user", "rate": "100000000/s", "burst": 100000000}} for n in range(1000)]
-        elif scenario.startswith("routes"):
-            routes = [{"name": f"r{n}", "path": f"/r{n}/**", "to": "web"} for n in range(int(scenario[6:]))]
-        document["routes"] = routes
-        policy = self.file(f"banyan-{scenario}.yaml", json.dumps(document))
-        args = [self.options.banyan, "run", "--policies", policy, "--workers", "1", "--access-log", "off", "--admin", f"127.0.0.1:{admin}",
-                "--connections-max", "20000", "--connections-per-address-max", "20000"]
-        args += ["--listen-tls", f"127.0.0.1:{at}", "--certs", self.keys.path("certs")] if scenario in ("tls", "h2") else ["--listen", f"127.0.0.1:{at}"]
-        self.policy = policy
-        return Process(args, 1, {"BENCH_SECRET": self.keys.secret}, os.path.join(self.folder, "banyan.log")), at
-
-    def nginx(self, scenario):
-        if scenario.startswith(("rich", "routes")):
-            return None
-        at = port()
-        tls = scenario in ("tls", "h2")
-        listen = f"127.0.0.1:{at}" + (" ssl" if tls else "") + (" http2" if scenario == "h2" else "")
-        cert = f"ssl_certificate {self.keys.path('tls.crt')}; ssl_certificate_key {self.keys.path('tls.key')};" if tls else ""
-        conf = self.file("nginx.conf", f"""
-daemon off; worker_processes 1; pid {self.folder}/nginx.pid; error_log /dev/null;
-events {{ worker_connections 16384; }}
-http {{ access_log off; keepalive_requests 100000000; upstream web {{ server 127.0.0.1:{self.backend_port}; keepalive 512; keepalive_requests 100000000; }}
- server {{ listen {listen} backlog=4096; {cert} location / {{ proxy_pass http://web; proxy_http_version 1.1; proxy_set_header Connection "";
- proxy_set_header Host $host; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; }} }} }}""")
-        return Process(["nginx", "-c", conf, "-p", self.folder], 1), at
-
-    def haproxy(self, scenario):
-        if scenario.startswith("routes"):
-            return None
-        at = port()
-        bind = f"127.0.0.1:{at}" + (f" ssl crt {self.keys.path('tls.pem')} alpn h2,http/1.1" if scenario in ("tls", "h2") else "")
-        rules = ""
-        if scenario.startswith("rich"):
-            alg = scenario.split("-")[1]
-            key = f'"{self.keys.secret}"' if alg == "HS256" else f'"{self.keys.path(alg[:2].lower() + ".pem")}"'
-            paths = self.file("haproxy.map", "".join(f"/r{n}/ web\n" for n in range(1000)))
-            rules = f"""
-  http-request set-var(txn.bearer) http_auth_bearer
-  http-request set-var(txn.alg) var(txn.bearer),jwt_header_query('$.alg')
-  http-request deny deny_status 401 unless {{ var(txn.bearer) -m found }}
-  http-request deny deny_status 401 unless {{ var(txn.alg) -m str {alg} }}
-  http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_payload_query('$.iss') -m str bench }}
-  http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_payload_query('$.aud') -m str bench }}
-  http-request set-var(txn.exp) var(txn.bearer),jwt_payload_query('$.exp','int')
-  http-request set-var(txn.now) date()
-  http-request deny deny_status 401 if {{ var(txn.exp),sub(txn.now) -m int lt 0 }}
-  http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify(txn.alg,{key}) 1 }}
-  http-request set-var(txn.sub) var(txn.bearer),jwt_payload_query('$.sub')
-  stick-table type string len 64 size 100k expire 60s store http_req_rate(10s)
-  http-request track-sc0 var(txn.sub)
-  http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt 1000000000 }}
-  use_backend %[path,map_beg({paths})]"""
-        conf = self.file("haproxy.cfg", f"""
-global
-  nbthread 1
-  maxconn 8000
-  fd-hard-limit 20000
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-frontend f
-  bind {bind} backlog 4096
-  option forwardfor{rules}
-  default_backend web
-backend web
-  http-reuse always
-  server w 127.0.0.1:{self.backend_port} pool-max-conn 512
-""")
-        return Process(["haproxy", "-db", "-f", conf], 1, log=os.path.join(self.folder, "haproxy.log")), at
-
-    def envoy(self, scenario):
-        if scenario.startswith("routes"):
-            return None
-        at = port()
-        route = {"match": {"prefix": "/"}, "route": {"cluster": "web"}}
-        host = {"name": "all", "domains": ["*"], "routes": [route]}
-        filters = []
-        if scenario.startswith("rich"):
-            action = lambda: {"action": {"name": "r", "typed_config": {"@type": "type.googleapis.com/envoy.config.route.v3.Route", **route}}}
-            host = {"name": "all", "domains": ["*"], "matcher": {"matcher_tree": {
-                "input": {"name": "path", "typed_config": {"@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput", "header_name": ":path"}},
-                "prefix_match_map": {"map": {f"/r{n}/": action() for n in range(1000)}}}}}
-            filters = [{"name": "jwt", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication",
-                "providers": {"bench": {"issuer": "bench", "audiences": ["bench"], "local_jwks": {"inline_string": json.dumps(self.keys.jwks())},
-                                        "jwt_cache_config": {"jwt_cache_size": 1000}}},
-                "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "bench"}}]}}]
-        filters.append({"name": "router", "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}})
-        manager = {"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-                   "stat_prefix": "s", "codec_type": "AUTO", "route_config": {"virtual_hosts": [host]}, "http_filters": filters}
-        chain = {"filters": [{"name": "hcm", "typed_config": manager}]}
-        if scenario in ("tls", "h2"):
-            chain["transport_socket"] = {"name": "tls", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext", "common_tls_context": {
-                    "alpn_protocols": ["h2", "http/1.1"], "tls_certificates": [{"certificate_chain": {"filename": self.keys.path("tls.crt")},
-                                                                            "private_key": {"filename": self.keys.path("tls.key")}}]}}}
-        address = lambda p: {"socket_address": {"address": "127.0.0.1", "port_value": p}}
-        config = {"static_resources": {
-            "listeners": [{"name": "l", "address": address(at), "filter_chains": [chain]}],
-            "clusters": [{"name": "web", "type": "STATIC", "load_assignment": {"cluster_name": "web", "endpoints": [
-                {"lb_endpoints": [{"endpoint": {"address": address(self.backend_port)}}]}]},
-                "circuit_breakers": {"thresholds": [{"max_connections": 10000, "max_requests": 100000, "max_pending_requests": 100000}]}}]}}
-        conf = self.file("envoy.json", json.dumps(config))
-        return Process([envoy(), "-c", conf, "--concurrency", "1", "--log-level", "error", "--disable-hot-restart"], 1,
-                       log=os.path.join(self.folder, "envoy.log")), at
-
-    def wrk_script(self, scenario):
-        if scenario.startswith("routes"):
-            count = int(scenario[6:])
-            return self.file("wrk.lua", f"n = 0\nrequest = function() n = (n + 7919) % {count} return wrk.format('GET', '/r' .. n .. '/x') end\n")
-        if not scenario.startswith("rich"):
-            return None
-        tokens = ",\n".join(f'"{token}"' for token in self.tokens(scenario.split("-")[1]))
-        return self.file("wrk.lua", f"""tokens = {{ {tokens} }}
+    def script(self, scenario):
+        name = f"{scenario.name}-{scenario.routes}.lua"
+        if scenario.alg:
+            tokens = ",\n".join(f'"{token}"' for token in self.stage.keys.tokens(scenario.alg))
+            return self.stage.file(name, f"""tokens = {{ {tokens} }}
 n = 0
 request = function() n = n + 1
-  return wrk.format("GET", "/r" .. (n * 7 % 1000) .. "/x", {{ ["Authorization"] = "Bearer " .. tokens[n % #tokens + 1] }})
+  return wrk.format("GET", "/r" .. (n * 7 % {scenario.routes}) .. "/x", {{ ["Authorization"] = "Bearer " .. tokens[n % #tokens + 1] }})
 end""")
+        if scenario.routes:
+            return self.stage.file(name, f"n = 0\nrequest = function() n = (n + 7919) % {scenario.routes} return wrk.format('GET', '/r' .. n .. '/x') end\n")
+        if scenario.body:
+            return self.stage.file(name, f"wrk.method = 'POST'\nwrk.body = string.rep('y', {scenario.body})\n")
+        return None
 
-    def tokens(self, alg):
-        if not hasattr(self, "made"):
-            self.made = {}
-        if alg not in self.made:
-            self.made[alg] = list(self.keys.tokens(alg))
-        return self.made[alg]
+    def load(self, scenario, proxies, seconds):
+        url = f"{scenario.scheme()}://127.0.0.1:{proxies.at}/r1/x"
+        requests = h2load(url, seconds) if scenario.h2 else wrk(url, seconds, self.script(scenario))
+        proxies.carried += requests
+        return requests
 
-    def curl(self, scheme, at, path, *fields):
-        args = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-m", "5", f"{scheme}://127.0.0.1:{at}{path}"]
-        for field in fields:
-            args += ["-H", field]
-        return subprocess.run(args, capture_output=True, text=True).stdout
+    def steady(self, proxies):
+        out = from_core_0(sys.executable, os.path.join(HERE, "steady.py"), str(proxies.at), "--rate", str(RATE), "--seconds", str(self.options.seconds))
+        found = json.loads(out[-1])
+        proxies.carried += found["requests"]
+        return found
 
-    def check(self, scenario, at):
-        scheme = "https" if scenario in ("tls", "h2") else "http"
-        if scenario.startswith("rich"):
-            token = self.tokens(scenario.split("-")[1])[0]
-            expected = [("/r1/x", ["Authorization: Bearer " + token], "200"), ("/r1/x", [], "401"),
-                        ("/r1/x", ["Authorization: Bearer " + token[:-6] + "AAAAAA"], "401")]
-        else:
-            expected = [("/r1/x", [], "200")]
-        for path, fields, status in expected:
-            found = self.curl(scheme, at, path, *fields)
-            if found != status:
-                raise RuntimeError(f"{scenario}: {path} {['with', 'without'][not fields]} a token: {found} instead of {status}")
+    def check(self, scenario, peer, proxies):
+        speaks = "--http1.1" if not scenario.h2 else "--http2" if scenario.tls else "--http2-prior-knowledge"
+        body = ["-d", "y" * scenario.body] if scenario.body else []
+        expected = [([], right := f"200 {2 if scenario.h2 else 1.1} 1024")]
+        if scenario.alg:
+            token = self.stage.keys.tokens(scenario.alg)[0]
+            expected = [(["-H", f"Authorization: Bearer {token}"], right), ([], "401"), (["-H", f"Authorization: Bearer {token[:-6]}AAAAAA"], "401")]
+        for fields, answer in expected:
+            args = ["curl", "-sk", "-o", "/dev/null", "-w", "%{http_code} %{http_version} %{size_download}", "-m", "5", speaks, *body, *fields]
+            found = subprocess.run([*args, f"{scenario.scheme()}://127.0.0.1:{proxies.at}/r1/x"], capture_output=True, text=True).stdout
+            if not found.startswith(answer):
+                raise RuntimeError(f"{scenario.name}, {peer}: {found} instead of {answer}")
+            proxies.carried += 1
 
-    def load(self, scenario, at, seconds):
-        if scenario == "h2":
-            out = subprocess.run(["taskset", "-c", "0", "h2load", "-c", "8", "-m", "16", "-D", str(seconds), f"https://127.0.0.1:{at}/r1/x"],
-                                 capture_output=True, text=True).stdout
-            line = next(line for line in out.splitlines() if line.startswith("requests:"))
-            done, failed = int(line.split(",")[3].split()[0]) if "succeeded" in line.split(",")[3] else 0, 0
-            return done
-        scheme = "https" if scenario == "tls" else "http"
-        return wrk(f"{scheme}://127.0.0.1:{at}/r1/x", seconds, self.wrk_script(scenario))
+    def told(self, scenario, peer, proxies):
+        """Is every request in the access log, and ours in the metrics?"""
+        until = time.time() + 5
+        while proxies.lines() < proxies.carried and time.time() < until:
+            time.sleep(0.2)
+        missing = proxies.carried - proxies.lines()
+        if missing > 0:
+            print(f"  {scenario}, {peer}: {missing} of {proxies.carried} lines are missing in the access log", file=sys.stderr)
+        if proxies.admin:
+            metrics = urllib.request.urlopen(f"http://127.0.0.1:{proxies.admin}/metrics", timeout=5).read().decode()
+            counted = sum(float(count) for count in re.findall(r"^banyan_requests_total\S* (\S+)$", metrics, re.M))
+            if counted < proxies.carried:
+                raise RuntimeError(f"{scenario}, {peer}: {counted:.0f} requests of {proxies.carried} were counted")
 
-    def scenario(self, name, peers):
-        costs = {peer: [] for peer in peers}
-        for rnd in range(self.options.rounds):
-            for peer in (peers if rnd % 2 == 0 else peers[::-1]):
-                started = getattr(self, peer)(name)
-                if started is None:
-                    continue
-                process, at = started
-                try:
-                    ready(at)
-                    self.check(name, at)
-                    self.load(name, at, 1)
-                    before = process.cpu()
-                    requests = self.load(name, at, self.options.seconds)
-                    costs[peer].append((process.cpu() - before) / requests * 1e6)
-                finally:
-                    process.stop()
-        return {peer: statistics.median(values) for peer, values in costs.items() if values}
+    # What is measured.
 
-    def memory(self, peers):
-        rows = {}
+    def rounds(self, name, scenarios, load, **more):
+        """Starts a proxy for each peer, {peer: scenario}, checks it, warms it, and loads all in rounds."""
+        started = {}
+        try:
+            for peer, scenario in scenarios.items():
+                proxies = started[peer] = self.stage.start(peer.split()[0], scenario)
+                ready(proxies.at)
+                self.check(scenario, peer, proxies)
+                self.load(scenario, proxies, 1)
+            found = rounds.run(name, {**more, **started}, load, self.options)
+            for peer, proxies in started.items():
+                self.told(name, peer, proxies)
+            return found
+        finally:
+            for proxies in started.values():
+                proxies.stop()
+
+    def costs(self, scenario):
+        found = self.rounds(scenario.name, {peer: scenario for peer in (*self.ours, *scenario.peers)},
+                            lambda _, proxies: self.load(scenario, proxies, self.options.seconds))
+        costs = rounds.costs(found)
+        cost = lambda peer: f"{rounds.middle(costs, peer):.1f}" if peer in costs[0] else ""
+        base, wanted = WANTED[scenario.name]
+        for ours in self.ours:
+            times = lambda peer: f"{median(rounds.ratios(costs, ours, peer)):.2f}" if peer in costs[0] else ""
+            each = rounds.ratios(costs, ours, base)
+            row(scenario.name, ours, cost(ours), *map(cost, EVERYBODY), *map(times, EVERYBODY), f"{min(each):.2f} to {max(each):.2f}",
+                f"{wanted} of {base}: {verdict(median(each), wanted)}", f"{rounds.noise(found):.0%}")
+
+    def routes(self):
+        scenarios = {f"{ours} {scenario.routes}": scenario for ours in self.ours for scenario in (FEW, MANY)}
+        found = self.rounds("routes", scenarios, lambda name, proxies: self.load(scenarios[name], proxies, self.options.seconds))
+        costs = rounds.costs(found)
+        head("scenario", "data path", f"{FEW.routes} routes", f"{MANY.routes:,} routes", "ratio", "by round", "wanted", "noise")
+        for ours in self.ours:
+            few, many = (f"{ours} {scenario.routes}" for scenario in (FEW, MANY))
+            each = rounds.ratios(costs, many, few)
+            row("routes", ours, f"{rounds.middle(costs, few):.1f}", f"{rounds.middle(costs, many):.1f}", f"{median(each):.2f}",
+                f"{min(each):.2f} to {max(each):.2f}", f"{WANTED_ROUTES}: {verdict(median(each), WANTED_ROUTES)}", f"{rounds.noise(found):.0%}")
+
+    def latency(self):
+        """Milliseconds of a request at a steady rate, beside the backend without a proxy."""
+        peers = (*self.ours, *EVERYBODY)
+        found = self.rounds("latency", dict.fromkeys(peers, PLAIN), lambda _, proxies: self.steady(proxies), direct=Proxies(self.stage.backend_port))
+        added = {(peer, at): median(turns[peer].gave[at] - turns["direct"].gave[at] for turns in found) for peer in peers for at in ("p50", "p99")}
+        head("latency, ms", "", "p50", "p99", "p50 added", "p99 added", "wanted", "noise")
+        for peer in ("direct", *peers):
+            p50, p99 = (median(turns[peer].gave[at] for turns in found) for at in ("p50", "p99"))
+            more = [f"{added[peer, at]:.3f}" for at in ("p50", "p99")] if peer in peers else ["", ""]
+            wanted = added["nginx", "p50"] + WANTED_ADDED
+            told = f"p50 {wanted:.3f}: {verdict(added[peer, 'p50'], wanted)}" if peer in self.ours else ""
+            row("latency", peer, f"{p50:.3f}", f"{p99:.3f}", *more, told, f"{median(turns[peer].noise for turns in found):.0%}")
+
+    def memory(self):
+        peers = (*self.ours, *EVERYBODY)
+        found = [{peer: self.idle(peer) for peer in peers} for _ in range(min(3, self.options.rounds))]
+        head("memory", "", "MiB at start (PSS)", f"private KiB per idle connection, {IDLE:,} of them", "wanted")
         for peer in peers:
-            process, at = getattr(self, peer)("plain")
-            try:
-                ready(at)
-                time.sleep(1)
-                start = process.kib("Pss")
-                held, per = [], {}
-                for count in (1000, 5000):
-                    while len(held) < count:
-                        s = socket.create_connection(("127.0.0.1", at))
-                        s.sendall(b"GET /r1/x HTTP/1.1\r\nHost: a\r\nUser-Agent: bench\r\n\r\n")
-                        got = b""
-                        while not got.endswith(b"x" * 64):
-                            part = s.recv(65536)
-                            if not part:
-                                break
-                            got += part
-                        held.append(s)
-                    time.sleep(1)
-                    per[count] = (process.kib("Pss") - start) / count
-                rows[peer] = (start / 1024, per[1000], per[5000])
-                for s in held:
-                    s.close()
-            finally:
-                process.stop()
-        return rows
+            start, each = (median(turns[peer][n] for turns in found) for n in (0, 1))
+            row("memory", peer, f"{start:.1f}", f"{each:.2f}", f"{WANTED_IDLE}: {verdict(each, WANTED_IDLE)}" if peer in self.ours else "")
 
-    def close(self):
-        self.backend.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def idle(self, peer):
+        """MiB at start, and the growth for each connection that had one request and waits for the next."""
+        proxies, held = self.stage.start(peer, PLAIN), []
+
+        def one():
+            s = socket.create_connection(("127.0.0.1", proxies.at))
+            s.sendall(b"GET /r1/x HTTP/1.1\r\nHost: a\r\nUser-Agent: bench\r\n\r\n")
+            got = b""
+            while not got.endswith(b"x" * 64):
+                part = s.recv(65536)
+                if not part:
+                    raise RuntimeError(f"idle, {peer}: {got!r}")
+                got += part
+            held.append(s)
+        own = lambda: proxies.kib("Private_Clean", "Private_Dirty")
+        try:
+            ready(proxies.at)
+            time.sleep(1)
+            start = proxies.kib("Pss")
+            one()
+            time.sleep(1)
+            before = own()
+            for _ in range(IDLE):
+                one()
+            time.sleep(1.5)
+            return start / 1024, (own() - before) / IDLE
+        finally:
+            for s in held:
+                s.close()
+            proxies.stop()
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--banyan", default=os.path.join(HERE, "..", "target", "release", "banyan-gateway"))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--only", default="", help="scenarios, with commas")
+    rounds.arguments(parser)
+    parser.add_argument("--data-path", choices=ROADS, default=os.environ.get("BANYAN_DATA_PATH", "default"), help="the way through ours")
+    parser.add_argument("--roads", action="store_true", help="both ways through ours, beside each other")
     options = parser.parse_args()
     need("nginx", "haproxy", "wrk", "h2load", "openssl")
     envoy()
     if not os.path.exists(options.banyan):
         sys.exit(f"{options.banyan} is missing: cargo build --release -p banyan-gateway")
-    everybody = ["banyan", "nginx", "haproxy", "envoy"]
-    scenarios = ["plain", "rich-HS256", "rich-RS256", "rich-ES256", "tls", "h2", "routes10", "routes100000", "memory"]
-    wanted = options.only.split(",") if options.only else scenarios
-    bench = Bench(options)
+    wanted = options.only.split(",") if options.only else [*WANTED, "routes", "latency", "memory"]
+    # What was started is ended in any case.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
+    bench = Bench(options, ROADS if options.roads else [options.data_path])
     try:
-        print("CPU microseconds per request, median; ratios to nginx and to envoy\n")
-        print(f"{'scenario':<14}" + "".join(f"{peer:>10}" for peer in everybody) + "   x nginx  x envoy")
-        for name in wanted:
-            if name == "memory":
-                continue
-            found = bench.scenario(name, ["banyan"] if name.startswith("routes") else everybody)
-            ratio = lambda peer: f"{found['banyan'] / found[peer]:9.2f}" if peer in found else f"{'':>9}"
-            print(f"{name:<14}" + "".join(f"{found[peer]:10.1f}" if peer in found else f"{'':>10}" for peer in everybody)
-                  + ratio("nginx") + ratio("envoy"), flush=True)
-        if "memory" in wanted:
-            print("\nmemory (PSS)   at start MiB   KiB per idle connection at 1,000   at 5,000")
-            for peer, (start, one, five) in bench.memory(everybody).items():
-                print(f"{peer:<14}{start:13.1f}{one:35.1f}{five:11.1f}", flush=True)
+        requests = [scenario for scenario in SCENARIOS if scenario.name in wanted]
+        if requests:
+            head("scenario", "data path", "banyan", *EVERYBODY, *(f"to {peer}" for peer in EVERYBODY), "by round", "wanted", "noise")
+        for scenario in requests:
+            bench.costs(scenario)
+        for table in ("routes", "latency", "memory"):
+            if table in wanted:
+                print()
+                getattr(bench, table)()
     finally:
-        bench.close()
+        bench.stage.close()
 
 
 if __name__ == "__main__":

@@ -5,22 +5,18 @@ CPU microseconds per request (user + system of the proxies' processes), one thre
 called and the load generator share core 0. Rounds are interleaved and their order alternates; the median counts. Read ratios
 of one run, not absolute numbers. See README.md.
 """
-import argparse, json, os, shutil, signal, socket, ssl, statistics, subprocess, sys, tempfile, threading, time
+import argparse, json, os, shutil, signal, socket, ssl, subprocess, sys, tempfile, threading, time
+from statistics import median
 
-from programs import Process, busy, envoy, need, port, quiet, ready, wrk
+import rounds
+from programs import Process, Proxies, envoy, need, port, ready, wrk
+from proxies import AT, ENVOY_FIELDS, TYPE
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DOMAIN = "shop.example"
 ID = lambda name: f"spiffe://{DOMAIN}/ns/shop/sa/{name}"
-AT = lambda p: {"socket_address": {"address": "127.0.0.1", "port_value": p}}
-TYPE = lambda name: {"@type": f"type.googleapis.com/{name}"}
 TARGETS = 10
 IDLE = 2000
-FIELDS = {"time": "%START_TIME%", "method": "%REQ(:METHOD)%", "host": "%REQ(:AUTHORITY)%", "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
-          "route": "%ROUTE_NAME%", "target": "%UPSTREAM_CLUSTER%", "endpoint": "%UPSTREAM_HOST%", "status": "%RESPONSE_CODE%",
-          "flags": "%RESPONSE_FLAGS%", "bytes_in": "%BYTES_RECEIVED%", "bytes_out": "%BYTES_SENT%", "ms": "%DURATION%",
-          "upstream_ms": "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%", "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-          "request_id": "%REQ(X-REQUEST-ID)%", "trace": "%TRACE_ID%", "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}
 
 
 class Authority:
@@ -38,23 +34,6 @@ class Authority:
         open(conf, "w").write(f"[req]\nprompt=no\ndistinguished_name=who\nx509_extensions=what\n[who]\nCN={name}\n[what]\n{extensions}\n")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-config", conf,
                         "-keyout", self.path(f"{name}.key"), "-out", self.path(f"{name}.crt")] + by, check=True, capture_output=True)
-
-
-class Proxies:
-    """The proxies a request passes, and where they are entered."""
-
-    def __init__(self, at, *processes, log=None):
-        self.at, self.processes, self.log, self.carried = at, processes, log, 0
-
-    def cpu(self):
-        return sum(process.cpu() for process in self.processes)
-
-    def kib(self, kind):
-        return sum(process.kib(kind) for process in self.processes)
-
-    def stop(self):
-        for process in self.processes:
-            process.stop()
 
 
 class Bench:
@@ -169,7 +148,7 @@ http {{ access_log off; log_format at $server_port; keepalive_requests 100000000
                    "http_filters": [{"name": "router", "typed_config": TYPE("envoy.extensions.filters.http.router.v3.Router")}]}
         if rich:
             manager["access_log"] = [{"name": "file", "typed_config": {**TYPE("envoy.extensions.access_loggers.file.v3.FileAccessLog"),
-                                      "path": log, "log_format": {"json_format": FIELDS}}}]
+                                      "path": log, "log_format": {"json_format": ENVOY_FIELDS}}}]
             # One request in a hundred, as ours by default.
             collector = {"uri": f"http://127.0.0.1:{self.spans['envoy']}/v1/traces", "cluster": "spans", "timeout": "1s"}
             manager["tracing"] = {"random_sampling": {"value": 1}, "provider": {"name": "otel", "typed_config": {
@@ -281,8 +260,8 @@ http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 600s; pr
             holds(f"{status} after {tries} attempts", status == "503" and tries == 3)
 
     def scenario(self, name, peers):
-        """Microseconds per request and the share of the core that others used, for each peer and round."""
-        started, rounds = {}, []
+        """What each turn of each peer gave."""
+        started = {}
         open(os.path.join(self.folder, "spans.log"), "w").close()
         try:
             for peer in peers:
@@ -291,41 +270,29 @@ http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 600s; pr
                     started[peer] = proxies
                     ready(proxies.at)
                     self.check(name, peer, proxies)
-                    proxies.carried = wrk(f"http://127.0.0.1:{proxies.at}/x", 1)
-            tries = 0
-            while len(rounds) < self.options.rounds:
-                order, tries = list(started.items()), tries + 1
-                found = {peer: self.cost(name, peer, proxies) for peer, proxies in (order if tries % 2 else order[::-1])}
-                if max(noise for _, noise in found.values()) <= self.options.noise or tries > 2 * self.options.rounds:
-                    rounds.append(found)
+                    proxies.carried += wrk(f"http://127.0.0.1:{proxies.at}/x", 1)
+            found = rounds.run(name, started, self.load, self.options)
             for peer, proxies in started.items():
-                self.told(name, peer, proxies, proxies.carried)
+                self.told(name, peer, proxies)
         finally:
             for proxies in started.values():
                 proxies.stop()
-        return rounds
+        return found
 
-    def cost(self, name, peer, proxies):
-        quiet(self.options.patience)
-        began, before, worked = time.time(), proxies.cpu(), busy(1)
+    def load(self, _, proxies):
         requests = wrk(f"http://127.0.0.1:{proxies.at}/x", self.options.seconds)
-        used, took = proxies.cpu() - before, time.time() - began
-        noise, cost = max(0, (busy(1) - worked - used) / took), used / requests * 1e6
         proxies.carried += requests
-        if self.options.each:
-            print(f"  {name}, {peer}: {cost:.1f} at {requests / took:.0f}/s with noise {noise:.0%}", file=sys.stderr, flush=True)
-        return cost, noise
+        return requests
 
-    def told(self, scenario, peer, proxies, requests):
+    def told(self, scenario, peer, proxies):
         """Did the access log get its lines, and the collector spans?"""
         if proxies.log:
             time.sleep(1.5)
             if f"{self.spans[peer]}\n" not in open(os.path.join(self.folder, "spans.log")).readlines():
                 print(f"  {scenario}, {peer}: no spans came", file=sys.stderr)
-            with open(proxies.log, "rb") as log:
-                lines = sum(part.count(b"\n") for part in iter(lambda: log.read(1 << 20), b""))
-            if lines < requests:
-                print(f"  {scenario}, {peer}: {requests - lines} of {requests} lines are missing in the access log", file=sys.stderr)
+            missing = proxies.carried - proxies.lines()
+            if missing > 0:
+                print(f"  {scenario}, {peer}: {missing} of {proxies.carried} lines are missing in the access log", file=sys.stderr)
 
     def start(self, peer):
         proxies = getattr(self, peer)("start" if peer == "nginx" else "plain")
@@ -397,12 +364,7 @@ request = function() n = n + 1; return made[n % {TARGETS}] end""")
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--banyan", default=os.path.join(HERE, "..", "target", "release", "banyan-sidecar"))
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=int, default=2)
-    parser.add_argument("--noise", type=float, default=0.1, help="the share of the proxy's core that others may use; a noisier round is repeated")
-    parser.add_argument("--patience", type=int, default=20, help="seconds to wait for quiet cores before each measurement")
-    parser.add_argument("--each", action="store_true", help="tell every measurement, to standard error")
-    parser.add_argument("--only", default="", help="scenarios, with commas")
+    rounds.arguments(parser)
     options = parser.parse_args()
     need("nginx", "wrk", "openssl")
     envoy()
@@ -419,14 +381,13 @@ def main():
         for name in wanted:
             if name == "memory":
                 continue
-            rounds = bench.scenario(name, everybody)
-            middle = {peer: statistics.median(found[peer][0] for found in rounds) for peer in rounds[0]}
-            to = {peer: [found["banyan"][0] / found[peer][0] for found in rounds] for peer in middle}
-            shown = lambda peer: f"{middle[peer]:.1f}" if peer in middle else ""
-            ratio = lambda peer: f"{statistics.median(to[peer]):.2f}" if peer in middle else ""
-            noise = statistics.median(noise for found in rounds for _, noise in found.values())
+            found = bench.scenario(name, everybody)
+            costs = rounds.costs(found)
+            shown = lambda peer: f"{rounds.middle(costs, peer):.1f}" if peer in costs[0] else ""
+            ratio = lambda peer: f"{median(rounds.ratios(costs, 'banyan', peer)):.2f}" if peer in costs[0] else ""
+            to_envoy = rounds.ratios(costs, "banyan", "envoy")
             print(f"| {name} | {shown('banyan')} | {shown('nginx')} | {shown('envoy')} | {ratio('nginx')} | {ratio('envoy')} "
-                  f"| {min(to['envoy']):.2f} to {max(to['envoy']):.2f} | {noise:.0%} |", flush=True)
+                  f"| {min(to_envoy):.2f} to {max(to_envoy):.2f} | {rounds.noise(found):.0%} |", flush=True)
         if "memory" in wanted:
             print("\n| memory | banyan | nginx | envoy |\n|---|--:|--:|--:|")
             row = lambda what, values: print(f"| {what} | " + " | ".join(f"{value:.1f}" for value in values) + " |", flush=True)
