@@ -2,9 +2,11 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 SECONDS_PER_FUZZ ?= 60
+# What services tell of themselves, once on files and once on a Postgres. Chosen by target: choosing packages would build them anew, with other features.
+STORIES := catalogue payments people search stories tokens
 FUZZ_TARGETS := document guard path jwt trace
 
-.PHONY: help demo check test tour loom bench bench-peers bench-sidecar bench-shop fuzz contracts golden docs compiler needs
+.PHONY: help demo check test conformance tour loom bench bench-peers bench-sidecar bench-shop fuzz contracts golden docs compiler needs
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -20,8 +22,14 @@ check: compiler ## format, lints, the house's rules
 
 test: needs ## everything that can fail: decisions, golden documents, properties, interleavings
 	$(CARGO) test --workspace --locked
+	SHOP_TEST_POSTGRES=start $(CARGO) test --workspace --locked $(addprefix --test ,$(STORIES))
 	BANYAN_DATA_PATH=short $(CARGO) test --locked -p banyan-gateway --test it
 	$(MAKE) loom
+
+conformance: needs ## public suites against the gateway, on both of its roads: h2spec, W3C trace context, Autobahn
+	$(CARGO) build --locked -p banyan-gateway
+	@failed=0; for road in pingora short; do for suite in h2spec trace_context autobahn; do \
+	  python3 bench/conformance/$$suite.py --data-path $$road || failed=1; done; done; exit $$failed
 
 tour: needs ## the story of the shop, checked step by step: on files, and on Postgres, Redis and RabbitMQ
 	$(MAKE) demo TOUR=1
@@ -35,7 +43,7 @@ bench: needs ## what a decision costs
 
 bench-peers: needs ## what a request costs beside nginx, HAProxy and Envoy
 	$(CARGO) build --release --locked -p banyan-gateway
-	python3 bench/peers.py
+	python3 bench/peers.py --roads
 
 bench-sidecar: needs ## what the sidecar costs beside Envoy and nginx
 	$(CARGO) build --release --locked -p banyan-sidecar
