@@ -13,6 +13,7 @@ use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora::proxy::HttpProxy;
 use pingora::server::ShutdownWatch;
+use policies::admit::Because;
 use policies::guard::raw;
 use policies::verdict::{Denial, Fault};
 use policies::why::Silent;
@@ -107,26 +108,31 @@ fn watch_of(handed: Option<&Handed>) -> Arc<Watch> {
     handed.map(|handed| handed.watch.clone()).unwrap_or_default()
 }
 
-/// Serves one connection until it ends.
+/// Serves one connection until it ends. What a request needs is made when it comes: this future is all that a connection
+/// at rest holds.
 pub async fn serve(serving: Arc<Serving>, mut conn: Conn) {
     if conn.facts().is_some_and(|facts| facts.speaks_h2) {
-        return h2(serving, conn).await;
+        return Box::pin(h2(serving, conn)).await;
     }
     let mut phase = serving.phase.clone();
     loop {
         let guard = &serving.core.plans.load().plan.guard.fields;
         let limits = Limits { head_bytes_max: guard.bytes_max + REQUEST_LINE_ROOM + 8192, ..serving.limits };
         match conn.next_head(&limits, &mut phase).await {
-            Head::Http1 => match request(&serving, conn).await {
+            Head::Http1 => match Box::pin(request(&serving, conn)).await {
                 Some(back) => conn = back,
                 None => return,
             },
-            Head::Preface => return h2(serving, conn).await,
-            Head::TooLarge => return refuse(&serving.core, conn, Denial::HeadersTooLarge.into()).await,
-            Head::TooSlow => return refuse(&serving.core, conn, Fault::ClientTooSlow.into()).await,
-            Head::Closed | Head::Draining | Head::IdleOver => return conn.close().await,
+            Head::Preface => return Box::pin(h2(serving, conn)).await,
+            Head::TooLarge => return turn_away(&serving, conn, Denial::HeadersTooLarge.into()).await,
+            Head::TooSlow => return turn_away(&serving, conn, Fault::ClientTooSlow.into()).await,
+            Head::Closed | Head::Draining | Head::IdleOver => return Box::pin(conn.close()).await,
         }
     }
+}
+
+async fn turn_away(serving: &Serving, conn: Conn, because: Because) {
+    Box::pin(refuse(&serving.core, conn, because)).await;
 }
 
 async fn h2(serving: Arc<Serving>, mut conn: Conn) {

@@ -208,6 +208,10 @@ impl ProxyHttp for Front {
         if next == Next::Http1 {
             // RFC 9110 §2.5: a proxy speaks its own version, not the one it was answered in.
             answer.set_version(session.req_header().version);
+            if answer.version == Version::HTTP_10 {
+                // It knows no chunks: the body ends with the connection.
+                answer.remove_header(&http::header::TRANSFER_ENCODING);
+            }
         }
         context.exchange.dress_answer(&mut Answer(answer), &session.req_header().headers, next);
         Ok(())

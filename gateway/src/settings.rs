@@ -60,7 +60,7 @@ pub struct Settings {
     /// How long readiness says no before listening ends, so that load balancers see it.
     #[arg(long, env = "BANYAN_DRAIN_NOTICE", default_value = "0s", value_name = "TIME")]
     pub drain_notice: Wait,
-    /// Which way requests of HTTP/1.1 take. The short one is new.
+    /// Which way requests take. The short one is new.
     #[arg(long, env = "BANYAN_DATA_PATH", default_value = "pingora", value_name = "PATH")]
     pub data_path: DataPath,
     /// A socket over which the next process takes the listening sockets, and from which this one takes them.

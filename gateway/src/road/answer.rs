@@ -16,6 +16,7 @@ use super::Broken;
 use super::client::{self, Client};
 use super::head::{self, Reusable};
 use super::line::Line;
+use super::tee;
 use super::upload::{Upload, Wrong};
 
 /// An answer whose head is judged and passes.
@@ -106,6 +107,9 @@ impl Answer {
         if exchange.is_last() {
             client.ends();
         }
+        if let Some(tee) = &mut upload.copy {
+            tee.give(tee::Piece::Answer(head.clone().into()));
+        }
         let mut passing = Passing { client, exchange, upload, line: &mut line };
         if let Err(error) = passing.client.head(head, body).await {
             return Err(passing.lost(&error));
@@ -135,6 +139,9 @@ impl Passing<'_> {
                     Of::Body => {
                         let part = Part { bytes: bytes.len(), last: piece.over };
                         self.exchange.answer_chunk(part, &bytes).map_err(|_| Torn)?;
+                        if let Some(tee) = &mut self.upload.copy {
+                            tee.answer_body(&bytes);
+                        }
                         self.write(bytes).await?;
                     }
                     Of::Frame => {}
@@ -169,6 +176,9 @@ impl Passing<'_> {
     }
 
     async fn end(&mut self, trailers: Bytes) -> Result<(), Torn> {
+        if let Some(tee) = &mut self.upload.copy {
+            tee.give(tee::Piece::AnswerEnd);
+        }
         // An empty line always comes.
         let follows = trailers.len() > 2 && self.client.takes_trailers();
         let mut trailers = if follows { head::trailers(&trailers) } else { None };

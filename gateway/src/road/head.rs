@@ -5,6 +5,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode, Uri, Version, request, response};
 use smallvec::SmallVec;
 
+use super::buffers::Buffer;
+
 /// Fields of a usual head; a larger one takes memory of its own.
 const USUAL: usize = 48;
 /// A request with more has something else in mind. The guard's own bound is lower.
@@ -61,8 +63,8 @@ fn fields(head: &Bytes, read: &[httparse::Header<'_>]) -> Option<HeaderMap> {
 }
 
 /// A request's head as it leaves.
-pub fn outgoing(method: &Method, target: &str, fields: &HeaderMap) -> BytesMut {
-    let mut bytes = BytesMut::with_capacity(target.len() + 32 + room(fields));
+pub fn outgoing(method: &Method, target: &str, fields: &HeaderMap) -> Buffer {
+    let mut bytes = Buffer::take();
     bytes.put_slice(method.as_str().as_bytes());
     bytes.put_u8(b' ');
     bytes.put_slice(target.as_bytes());
@@ -73,7 +75,7 @@ pub fn outgoing(method: &Method, target: &str, fields: &HeaderMap) -> BytesMut {
 }
 
 /// An answer's head as it leaves, without the empty line at its end.
-pub fn answer(status: StatusCode, fields: &HeaderMap) -> BytesMut {
+pub fn answer(status: StatusCode, fields: &HeaderMap) -> Buffer {
     let mut bytes = begun(status, fields);
     if !fields.contains_key(header::DATE) {
         date(&mut bytes);
@@ -82,14 +84,14 @@ pub fn answer(status: StatusCode, fields: &HeaderMap) -> BytesMut {
 }
 
 /// The head of an answer before the answer, whole.
-pub fn interim(status: StatusCode, fields: &HeaderMap) -> BytesMut {
+pub fn interim(status: StatusCode, fields: &HeaderMap) -> Buffer {
     let mut bytes = begun(status, fields);
     bytes.put_slice(b"\r\n");
     bytes
 }
 
-fn begun(status: StatusCode, fields: &HeaderMap) -> BytesMut {
-    let mut bytes = BytesMut::with_capacity(128 + room(fields));
+fn begun(status: StatusCode, fields: &HeaderMap) -> Buffer {
+    let mut bytes = Buffer::take();
     bytes.put_slice(b"HTTP/1.1 ");
     bytes.put_slice(status.as_str().as_bytes());
     bytes.put_u8(b' ');
@@ -100,8 +102,8 @@ fn begun(status: StatusCode, fields: &HeaderMap) -> BytesMut {
 }
 
 /// The last chunk of a body, and what follows it.
-pub fn last_chunk(trailers: Option<&HeaderMap>) -> BytesMut {
-    let mut bytes = BytesMut::with_capacity(5 + trailers.map_or(0, room));
+pub fn last_chunk(trailers: Option<&HeaderMap>) -> Buffer {
+    let mut bytes = Buffer::take();
     bytes.put_slice(b"0\r\n");
     if let Some(trailers) = trailers {
         put(&mut bytes, trailers);
@@ -117,10 +119,6 @@ pub fn trailers(bytes: &Bytes) -> Option<HeaderMap> {
         httparse::Status::Complete((_, read)) => fields(bytes, read),
         httparse::Status::Partial => None,
     }
-}
-
-fn room(fields: &HeaderMap) -> usize {
-    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 fn put(bytes: &mut BytesMut, fields: &HeaderMap) {

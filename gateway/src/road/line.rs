@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use http::response::Parts;
 use policies::guard::{AnswerBody, FieldLimits, raw};
 use policies::verdict::Fault;
@@ -19,12 +19,11 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use super::Broken;
 use super::answer::Body;
+use super::buffers::{BYTES, Buffer};
 use super::client::Client;
 use super::head::Reusable;
 use super::upload::{Upload, Wrong};
 
-/// Read at once.
-const READ_BYTES: usize = 16 * 1024;
 const LIMITS: FieldLimits = FieldLimits::OF_ANSWERS;
 /// An answer nobody wants is read to its end if there is little of it, so that its connection can be used again.
 const DISCARD_MAX: usize = 16 * 1024;
@@ -34,7 +33,7 @@ const DISCARD_WITHIN: Duration = Duration::from_millis(50);
 pub struct Line {
     stream: Stream,
     /// What was read and not looked at.
-    pub buffer: BytesMut,
+    pub buffer: Buffer,
     key: u64,
     shape: Arc<Shape>,
     born: Instant,
@@ -79,7 +78,7 @@ impl Pool {
             return Ok(line);
         }
         let (stream, _) = dial(peer, &shape, attempt.patience.connect, |_| ()).await?;
-        let buffer = BytesMut::new();
+        let buffer = Buffer::take();
         Ok(Line { stream, buffer, key, shape, born: Instant::now(), reused: false, answered: false })
     }
 
@@ -92,7 +91,7 @@ impl Pool {
             if !one.is_old(now) && one.is_quiet() {
                 return Some(Line {
                     stream: one.stream,
-                    buffer: BytesMut::new(),
+                    buffer: Buffer::take(),
                     key,
                     shape: one.shape,
                     born: one.born,
@@ -225,11 +224,11 @@ impl Line {
     }
 
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.buffer.capacity() - self.buffer.len() < READ_BYTES / 4 {
-            self.buffer.reserve(READ_BYTES);
+        if self.buffer.capacity() - self.buffer.len() < BYTES / 4 {
+            self.buffer.reserve(BYTES);
         }
-        let read =
-            ready!(tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), context, &mut self.buffer))?;
+        let (stream, buffer) = (Pin::new(&mut self.stream), &mut *self.buffer);
+        let read = ready!(tokio_util::io::poll_read_buf(stream, context, buffer))?;
         self.answered |= read > 0;
         Poll::Ready(Ok(read))
     }

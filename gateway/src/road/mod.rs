@@ -7,9 +7,11 @@
 //! then goes with it ([`Handed`]).
 
 mod answer;
+mod buffers;
 mod client;
 mod head;
 mod line;
+mod tee;
 mod upload;
 
 use std::sync::Arc;
@@ -25,15 +27,21 @@ use shell::exchange::{Attempt, Breakage, Broke, Connection, Core, Exchange, Head
 use shell::listen::{Conn, Facts, Fence};
 
 use self::answer::Answer;
+use self::buffers::Buffer;
 use self::client::{Client, Http1, Http2};
 use self::line::{Line, Pool};
+pub use self::tee::{Piece, Room, Tee};
 use self::upload::{Upload, Wrong};
 
 /// The road of one worker.
 pub struct Road {
     core: Arc<Core>,
     pool: Pool,
+    copies: Option<Copies>,
 }
+
+/// Says whether somebody wants a copy of a request that has been let in.
+pub type Copies = Box<dyn Fn(&Parts) -> Option<Tee> + Send + Sync>;
 
 /// A request whose target does not speak what the road speaks: everything that was decided about it.
 pub struct Handed {
@@ -85,7 +93,13 @@ fn is_tunnel(parts: &Parts) -> bool {
 impl Road {
     /// The road of one worker, with connections of its own.
     pub fn new(core: Arc<Core>) -> Self {
-        Self { core, pool: Pool::default() }
+        Self { core, pool: Pool::default(), copies: None }
+    }
+
+    /// Gives copies away of what goes by.
+    #[must_use]
+    pub fn copying(self, copies: Copies) -> Self {
+        Self { copies: Some(copies), ..self }
     }
 
     /// Closes connections that have rested too long.
@@ -163,6 +177,7 @@ impl Road {
             Opening::Pass(..) => return Over::Broken,
         }
         let mut upload = Upload::new(exchange.upload(), exchange.upload_meter(), exchange.replay_max());
+        upload.copy = self.copies.as_ref().and_then(|copies| copies(client.parts()));
         loop {
             let then = match exchange.next_attempt(client.parts()).await {
                 Err(then) => then,
@@ -270,7 +285,7 @@ fn ended(written: bool, connection: Connection) -> Over {
 }
 
 /// The head as the target gets it.
-fn outgoing(client: &Client, exchange: &mut Exchange, upload: &Upload) -> Result<bytes::BytesMut, Then> {
+fn outgoing(client: &Client, exchange: &mut Exchange, upload: &mut Upload) -> Result<Buffer, Then> {
     let parts = client.parts();
     let mut fields = parts.headers.clone();
     if let Err(denial) = exchange.dress_request(&mut fields) {
@@ -285,6 +300,9 @@ fn outgoing(client: &Client, exchange: &mut Exchange, upload: &Upload) -> Result
     }
     if upload.is_in_chunks() {
         fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if let Some(tee) = &mut upload.copy {
+        tee.request(&parts.method, &target, &fields);
     }
     Ok(head::outgoing(&parts.method, &target, &fields))
 }

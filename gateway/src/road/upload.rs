@@ -12,7 +12,9 @@ use shell::exchange::Connection;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
+use super::buffers::Buffer;
 use super::client::{Client, Read, chunk};
+use super::tee::Tee;
 
 /// As long as so much waits to be written, no more is read.
 const WAITING_MAX: usize = 64 * 1024;
@@ -28,7 +30,7 @@ pub struct Upload {
     keep_max: u64,
     lost: bool,
     /// What waits to be written: the head, and then the body as the target gets it.
-    waiting: BytesMut,
+    waiting: Buffer,
     ended: bool,
     bytes: u64,
     /// Something of this attempt has left us.
@@ -37,6 +39,8 @@ pub struct Upload {
     refused: bool,
     wrong: Option<Wrong>,
     moved: Instant,
+    /// Somebody wants to see it, too, and the answer.
+    pub copy: Option<Tee>,
 }
 
 /// How the target gets it.
@@ -71,13 +75,14 @@ impl Upload {
             kept: BytesMut::new(),
             keep_max: keep_max.max(KEPT_AT_LEAST),
             lost: false,
-            waiting: BytesMut::new(),
+            waiting: Buffer::take(),
             ended,
             bytes: 0,
             sent: Sent::Nothing,
             refused: false,
             wrong: None,
             moved: Instant::now(),
+            copy: None,
         }
     }
 
@@ -87,7 +92,7 @@ impl Upload {
     }
 
     /// An attempt begins with this head, and with what was kept of the body.
-    pub fn begin(&mut self, head: BytesMut) {
+    pub fn begin(&mut self, head: Buffer) {
         self.waiting = head;
         self.sent = Sent::Nothing;
         self.refused = false;
@@ -97,8 +102,8 @@ impl Upload {
             self.put(&kept);
             self.kept = kept;
         }
-        if self.ended && self.is_in_chunks() {
-            self.waiting.put_slice(b"0\r\n\r\n");
+        if self.ended {
+            self.last();
         }
     }
 
@@ -205,21 +210,31 @@ impl Upload {
             self.count(piece.len());
             self.keep(piece);
             self.put(piece);
+            if let Some(tee) = &mut self.copy {
+                tee.request_body(piece);
+            }
         }
     }
 
     fn end(&mut self) {
         self.ended = true;
-        if self.wrong.is_some() {
-            return;
-        }
         if let Some(meter) = &mut self.meter
             && let Err(misfit) = meter.end(Ended::Properly)
         {
-            self.wrong = Some(Wrong::Misfit(misfit));
+            self.wrong.get_or_insert(Wrong::Misfit(misfit));
         }
+        if self.wrong.is_none() {
+            self.last();
+        }
+    }
+
+    /// Behind all of it.
+    fn last(&mut self) {
         if self.is_in_chunks() {
             self.waiting.put_slice(b"0\r\n\r\n");
+        }
+        if let Some(tee) = &mut self.copy {
+            tee.request_end();
         }
     }
 

@@ -11,6 +11,7 @@
 mod admin;
 mod asks;
 mod collector;
+mod copies;
 mod decides;
 mod doors;
 mod endures;

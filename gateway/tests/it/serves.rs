@@ -79,6 +79,38 @@ fn a_client_that_waits_for_100_is_told_to_go_on() {
 }
 
 #[test]
+fn a_client_that_waits_for_100_is_told_nothing_before_an_answer() {
+    let web = service("web");
+    let world = world(&format!(
+        "version: 1\ntargets: {{ web: {{ url: {} }} }}\nroutes:\n  - {{ name: all, path: /**, to: web }}\n  \
+         - {{ name: shut, path: /shut, to: web, require: {{ addresses: {{ allow: [203.0.113.0/24] }} }} }}\n",
+        web.url()
+    ));
+    let mut client = world.connect();
+    client.write("POST /shut HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
+    let answer = client.read(true);
+    assert_eq!((answer.status, web.hits()), (403, 0));
+    if answer.header("connection") == "close" {
+        assert!(client.is_closed());
+    }
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_no_chunks() {
+    let web = service("web");
+    let world = before(&web);
+    for (path, body) in [("/chunked", "hello"), ("/raw/HTTP/1.1_200_OK~~until_the_end", "until the end")] {
+        let mut client = world.connect();
+        client.write(format!("GET {path} HTTP/1.0\r\nHost: a\r\n\r\n"));
+        let mut answer = String::new();
+        client.stream.read_to_string(&mut answer).unwrap();
+        let (head, rest) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(!head.to_lowercase().contains("transfer-encoding"), "{head}");
+        assert_eq!(rest, body, "{path}");
+    }
+}
+
+#[test]
 fn a_websocket_is_a_tunnel_after_101_and_not_before() {
     let web = service("web");
     let world = before(&web);
