@@ -129,7 +129,8 @@ impl Running {
         F: AsyncFnOnce(&Chassis) -> Result<App, StartError>,
     {
         let database = Database::open(&settings.database_url(name), migrations).await?;
-        let bus = settings.bus()?.map(|uri| Arc::new(Bus::new(name, uri)));
+        let tells: Vec<_> = settings.subscribers()?.into_iter().map(|(name, _)| name).collect();
+        let bus = settings.bus()?.map(|uri| Arc::new(Bus::new(name, uri, tells)));
         let ways = Way::to_subscribers(&settings, bus.as_ref())?;
         let outbox = Outbox::new(name, ways.iter().map(|(name, _)| name.clone()).collect());
         let settings = Arc::new(settings);

@@ -72,7 +72,8 @@ impl Settings {
         self.text("DATABASE_URL").map_or_else(|| format!("sqlite://{service}.db"), str::to_owned)
     }
 
-    /// `BUS_URL=amqp://NAME:PASSWORD@HOST:PORT/VHOST`: the broker, if there is one. Then `EVENTS_TO` is not asked.
+    /// `BUS_URL=amqp://NAME:PASSWORD@HOST:PORT/VHOST`: the broker, if there is one. It needs only the
+    /// names in `EVENTS_TO`.
     pub(crate) fn bus(&self) -> Result<Option<AMQPUri>, SettingsError> {
         let Some(url) = self.text("BUS_URL") else { return Ok(None) };
         let wrong = |why| SettingsError::Wrong {
@@ -84,8 +85,8 @@ impl Settings {
         url.parse().map(Some).map_err(wrong)
     }
 
-    /// `EVENTS_TO=shipping=http://127.0.0.1:18416,analytics=...`: who is told of this service's events, when there is no
-    /// broker.
+    /// `EVENTS_TO=shipping=http://127.0.0.1:18416,analytics=...`: who is told of this service's events, and where when
+    /// there is no broker.
     pub fn subscribers(&self) -> Result<Vec<(String, String)>, SettingsError> {
         let list = self.text("EVENTS_TO").unwrap_or_default();
         let pairs = list.split(',').map(str::trim).filter(|pair| !pair.is_empty());

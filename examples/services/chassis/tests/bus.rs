@@ -19,12 +19,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 mod story;
-use story::{heard, in_state, listener_with, number, tell, teller_with};
+use story::{heard, in_state, listener_named, listener_with, number, tell, teller_with};
 
 /// One broker for all of them; each story has a world of its own in it.
 async fn world(name: &str) -> String {
     static BROKER: OnceCell<Rabbit> = OnceCell::const_new();
-    let worlds = ["dead", "shared", "trace"];
+    let worlds = ["before", "dead", "nobody", "shared", "trace"];
     assert!(worlds.contains(&name));
     BROKER.get_or_init(async || Rabbit::start(&worlds).await.unwrap()).await.url(name)
 }
@@ -88,7 +88,7 @@ async fn instances_share_what_there_is_to_hear() {
         tell(&teller, "order.placed").await;
     }
     tell(&teller, "user.registered").await;
-    until("all are told", async || in_state(&teller, "done").await == 61).await;
+    until("all that somebody wants are told", async || in_state(&teller, "done").await == 60).await;
     until("all are heard", async || heard(&one).await >= 60).await;
     one.stop().await;
     tell(&teller, "order.placed").await;
@@ -97,6 +97,45 @@ async fn instances_share_what_there_is_to_hear() {
         "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT id FROM heard GROUP BY id HAVING COUNT(*) > 1) t";
     assert_eq!(number(&other, twice).await, 0);
     other.stop().await;
+}
+
+#[tokio::test]
+async fn who_was_never_there_hears_what_it_was_told_before() {
+    let url = world("before").await;
+    // Somebody else hears of it already: the broker does not miss the listener.
+    let other = listener_named("other", &[("BUS_URL", &url)], &Arc::default()).await;
+    is_well(&other).await;
+    let to = "listener=http://127.0.0.1:9,other=http://127.0.0.1:9";
+    let teller = teller_with(&[("BUS_URL", &url), ("EVENTS_TO", to)]).await;
+    for kind in ["order.placed", "order.completed", "order.placed"] {
+        tell(&teller, kind).await;
+    }
+    until("all are told", async || in_state(&teller, "done").await == 3).await;
+    until("they are heard", async || heard(&other).await == 3).await;
+    let listener = listener_with(&[("BUS_URL", &url)], &Arc::default()).await;
+    until("they are heard here too", async || heard(&listener).await == 3).await;
+}
+
+#[tokio::test]
+async fn what_nobody_has_a_queue_for_waits_and_holds_up_nothing() {
+    let url = world("nobody").await;
+    let teller = teller_with(&[("BUS_URL", &url)]).await;
+    // More than are told at once.
+    for _ in 0..20 {
+        tell(&teller, "order.placed").await;
+    }
+    let refused = "SELECT CAST(COUNT(*) AS BIGINT) FROM delivery WHERE last_error IS NOT NULL";
+    until("all were tried", async || number(&teller, refused).await == 20).await;
+    assert_eq!((in_state(&teller, "waiting").await, in_state(&teller, "dead").await), (20, 0));
+    let listener = listener_with(&[("BUS_URL", &url)], &Arc::default()).await;
+    is_well(&listener).await;
+    for _ in 0..20 {
+        tell(&teller, "user.registered").await;
+    }
+    until("all are heard", async || heard(&listener).await == 20).await;
+    tell(&teller, "order.placed").await;
+    until("nobody waits for what nobody wants", async || heard(&listener).await == 21).await;
+    assert_eq!((in_state(&teller, "waiting").await, in_state(&teller, "dead").await), (20, 0));
 }
 
 #[tokio::test]

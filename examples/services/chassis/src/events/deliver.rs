@@ -22,6 +22,8 @@ const AT_ONCE: i64 = 8;
 const LEASE_MS: i64 = 10_000;
 /// So many refusals make a dead letter: two minutes of patience.
 const ATTEMPTS_MAX: i64 = 8;
+/// What nobody wants is told again after a second, and then after twice as long each time, so often.
+const DOUBLINGS_MAX: i64 = 4;
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 /// What another instance wrote rings no bell here.
@@ -99,6 +101,10 @@ impl Deliveries {
                 Told::Away(why) => {
                     round = Round::Away;
                     ("waiting", "away", due.attempts, 0, Some(why))
+                }
+                Told::Unwanted(why) => {
+                    let wait = 1000 << due.attempts.min(DOUBLINGS_MAX);
+                    ("waiting", "unwanted", due.attempts + 1, wait, Some(why))
                 }
                 Told::Heard => ("done", "heard", due.attempts, 0, None),
                 Told::Refused(why) if due.attempts + 1 < ATTEMPTS_MAX => {

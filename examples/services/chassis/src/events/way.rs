@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bus::BusError;
 use super::{Bus, Event};
 use crate::peer::{CallFailed, Peer};
 use crate::settings::{Settings, SettingsError};
@@ -26,6 +27,9 @@ pub(super) enum Told {
     Away(String),
     /// The subscriber has it.
     Heard,
+    /// The broker is there, and knows nobody who wants it. Perhaps nobody has been there yet: it is told again for as long
+    /// as it takes, and holds up no other.
+    Unwanted(String),
     /// The subscriber will not have it. That may be a mistake there, so it is told again, but not for ever.
     Refused(String),
 }
@@ -49,6 +53,7 @@ impl Way {
         match self {
             Self::Bus(bus) => match tokio::time::timeout(TELL_WITHIN, bus.tell(event)).await {
                 Ok(Ok(())) => Told::Heard,
+                Ok(Err(error @ BusError::Unwanted)) => Told::Unwanted(error.to_string()),
                 Ok(Err(error)) => Told::Away(error.to_string()),
                 Err(_) => Told::Away("no answer in time".to_owned()),
             },

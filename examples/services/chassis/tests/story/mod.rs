@@ -45,13 +45,21 @@ impl Consumer for Note {
 
 /// A service that hears. Nothing keeps it from noting an event twice, except what the chassis promises.
 pub async fn listener_with(settings: &[(&str, &str)], refuses: &Arc<AtomicBool>) -> Tried {
+    listener_named("listener", settings, refuses).await
+}
+
+pub async fn listener_named(
+    name: &'static str,
+    settings: &[(&str, &str)],
+    refuses: &Arc<AtomicBool>,
+) -> Tried {
     let refuses = refuses.clone();
     let assemble = async move |chassis: &Chassis| -> Result<App, StartError> {
         let made = "CREATE TABLE IF NOT EXISTS heard (id TEXT, kind TEXT, trace TEXT)";
         sqlx::query(made).execute(chassis.database.pool()).await?;
         Ok(App::new(OpenApiRouter::new()).hears(Note { refuses: refuses.clone() }))
     };
-    Tried::start("listener", &NONE, settings, assemble).await.unwrap()
+    Tried::start(name, &NONE, settings, assemble).await.unwrap()
 }
 
 /// A service that tells.

@@ -4,30 +4,25 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
-    QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::{Bus, BusError, DEAD, EVENTS, declare_exchanges, within};
+use super::queue::{RETURNS_MAX, declare_queue};
+use super::{Bus, BusError, declare_exchanges, within};
 use crate::events::context_of;
 use crate::events::inbox::Inbox;
 
-/// So many returns to the queue, and the broker takes it for dead: told eight times, as without a broker.
-const RETURNS_MAX: i64 = 7;
 /// The first pause before it is told again; each is twice as long. All of them together are some twelve seconds: no
 /// longer, since the queue waits.
 const RETURN_PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MIN: Duration = Duration::from_millis(200);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
-/// A queue that nobody empties ends here; the broker then refuses what is told, and it stays in the outbox.
-const MESSAGES_MAX: i64 = 1_000_000;
 
 impl Bus {
     /// Hears until the service ends, through whatever happens to the broker.
@@ -60,7 +55,9 @@ impl Bus {
         };
         let mut deliveries = within(async {
             let channel = connection.create_channel().await?;
-            self.declare(&channel, inbox.consumer.wants()).await?;
+            declare_exchanges(&channel).await?;
+            self.declare_dead(&channel).await?;
+            declare_queue(&channel, self.service, inbox.consumer.wants()).await?;
             channel.basic_qos(1, BasicQosOptions::default()).await?;
             let options = BasicConsumeOptions::default();
             Ok(channel.basic_consume(self.service.into(), "".into(), options, FieldTable::default()).await?)
@@ -76,36 +73,6 @@ impl Bus {
             self.take(inbox, &delivery, stop).await?;
         }
         within(async { Ok(connection.close(200, "the service ends".into()).await?) }).await
-    }
-
-    async fn declare(&self, channel: &Channel, wants: &[&str]) -> Result<(), BusError> {
-        declare_exchanges(channel).await?;
-        self.declare_dead(channel).await?;
-        let text = |text: &str| AMQPValue::LongString(text.into());
-        let mut arguments = FieldTable::default();
-        arguments.insert("x-queue-type".into(), text("quorum"));
-        arguments.insert("x-delivery-limit".into(), RETURNS_MAX.into());
-        arguments.insert("x-dead-letter-exchange".into(), text(DEAD));
-        arguments.insert("x-dead-letter-routing-key".into(), text(self.service));
-        // Else the broker lets go of a dead letter before the other queue has it.
-        arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
-        arguments.insert("x-overflow".into(), text("reject-publish"));
-        arguments.insert("x-max-length".into(), MESSAGES_MAX.into());
-        let durable = QueueDeclareOptions { durable: true, ..Default::default() };
-        channel.queue_declare(self.service.into(), durable, arguments).await?;
-        for kind in wants {
-            let options = QueueBindOptions::default();
-            channel
-                .queue_bind(
-                    self.service.into(),
-                    EVENTS.into(),
-                    (*kind).into(),
-                    options,
-                    FieldTable::default(),
-                )
-                .await?;
-        }
-        Ok(())
     }
 
     /// Hears one. An error is the broker's; the message is then still in the queue.

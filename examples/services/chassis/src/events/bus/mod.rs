@@ -1,13 +1,16 @@
 //! RabbitMQ, when `BUS_URL` says where it is. What is told goes to a durable exchange, by kind; each service that hears
 //! has a durable queue of its own there, and a second one for what it refused too often.
 //!
+//! Who is told has a queue from the first event on: the teller declares it too (`EVENTS_TO`), so a service that has never
+//! been there misses nothing. What no queue wants comes back, and waits.
+//!
 //! Nobody trusts the broker with more than it has confirmed: an event stays in the outbox until then, and a message
 //! stays in the queue until what follows from it is committed. So it may go away and come back at any time.
 
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
+use lapin::options::ExchangeDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::uri::AMQPUri;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
@@ -17,8 +20,11 @@ use super::{Event, traceparent};
 
 mod follow;
 mod letters;
+mod link;
+mod queue;
 
 pub(super) use letters::Letter;
+use link::Link;
 
 /// Everything told in the shop.
 const EVENTS: &str = "shop.events";
@@ -34,6 +40,8 @@ const HEARTBEAT_SECONDS: u16 = 10;
 pub(crate) struct Bus {
     service: &'static str,
     uri: AMQPUri,
+    /// Whom it tells.
+    tells: Vec<String>,
     /// For telling and for dead letters; hearing has a connection of its own, so neither holds up the other.
     link: Mutex<Option<Arc<Link>>>,
     /// Who looks at dead letters hides them from others for that time.
@@ -49,22 +57,20 @@ pub(super) enum BusError {
     Lapin(#[from] lapin::Error),
     #[error("the broker would not keep it")]
     NotKept,
+    /// Nobody who wants it has ever been there, or was named by who tells.
+    #[error("no queue wants it")]
+    Unwanted,
     #[error("the broker does not answer")]
     Silent,
     #[error("the queue is gone")]
     Unqueued,
 }
 
-struct Link {
-    connection: Connection,
-    channel: Channel,
-}
-
 impl Bus {
-    pub(crate) fn new(service: &'static str, mut uri: AMQPUri) -> Self {
+    pub(crate) fn new(service: &'static str, mut uri: AMQPUri, tells: Vec<String>) -> Self {
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECONDS);
         let (link, looking) = Default::default();
-        Self { service, uri, link, looking, deaf: StdMutex::default() }
+        Self { service, uri, tells, link, looking, deaf: StdMutex::default() }
     }
 
     /// Is it there, and do we hear?
@@ -97,10 +103,10 @@ impl Bus {
     ) -> Result<(), BusError> {
         let link = self.link().await?;
         let sent = within(async {
-            let options = BasicPublishOptions::default();
-            let confirm =
-                link.channel.basic_publish(exchange.into(), key.into(), options, body, properties).await?;
-            if confirm.await?.is_ack() { Ok(()) } else { Err(BusError::NotKept) }
+            if exchange == EVENTS {
+                link.bind(&self.tells, key).await?;
+            }
+            link.publish(exchange, key, body, properties).await
         })
         .await;
         if matches!(sent, Err(BusError::Lapin(_) | BusError::Silent)) {
@@ -115,14 +121,7 @@ impl Bus {
             return Ok(link.clone());
         }
         *kept = None;
-        let link = within(async {
-            let connection = self.connect().await?;
-            let channel = connection.create_channel().await?;
-            channel.confirm_select(ConfirmSelectOptions::default()).await?;
-            declare_exchanges(&channel).await?;
-            Ok(Arc::new(Link { connection, channel }))
-        })
-        .await?;
+        let link = within(async { Ok(Arc::new(Link::open(self.connect().await?).await?)) }).await?;
         *kept = Some(link.clone());
         Ok(link)
     }
@@ -138,12 +137,6 @@ impl Bus {
     async fn connect(&self) -> Result<Connection, BusError> {
         let properties = ConnectionProperties::default().with_connection_name(self.service.into());
         Ok(Connection::connect_uri(self.uri.clone(), properties).await?)
-    }
-}
-
-impl Link {
-    fn is_up(&self) -> bool {
-        self.connection.status().connected() && self.channel.status().connected()
     }
 }
 
