@@ -8,9 +8,11 @@ use serde_json::Value;
 use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor};
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::run::{App, Chassis, Running, StartError};
+use crate::servers::Postgres;
 use crate::settings::Settings;
 
 /// A service that runs for a test.
@@ -44,8 +46,7 @@ pub async fn until(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
 }
 
 impl Tried {
-    /// Starts it with these settings. The database is a new file unless they name one; or, with
-    /// `SHOP_TEST_POSTGRES=postgres://...` in the environment, a new database of that server.
+    /// Starts it with these settings. The database is a new file unless they name one; or one of [`postgres`].
     pub async fn start<F>(
         name: &'static str,
         migrations: &Migrator,
@@ -56,12 +57,15 @@ impl Tried {
         F: AsyncFnOnce(&Chassis) -> Result<App, StartError>,
     {
         let directory = tempfile::tempdir().map_err(|error| StartError::Other(error.to_string()))?;
-        let database = match std::env::var("SHOP_TEST_POSTGRES") {
-            Ok(server) => new_database(&server).await?,
-            Err(_) => format!("sqlite://{}", directory.path().join("db").display()),
+        let mut all = settings.to_vec();
+        let database = if settings.iter().any(|(name, _)| *name == "DATABASE_URL") {
+            None
+        } else if let Some(url) = postgres().await? {
+            Some(url)
+        } else {
+            Some(format!("sqlite://{}", directory.path().join("db").display()))
         };
-        let mut all = vec![("DATABASE_URL", database.as_str())];
-        all.extend_from_slice(settings);
+        all.extend(database.iter().map(|url| ("DATABASE_URL", url.as_str())));
         let running = Running::start(name, migrations, Settings::of(&all), assemble).await?;
         Ok(Self { running: Some(running), client: reqwest::Client::new(), _directory: directory })
     }
@@ -119,14 +123,24 @@ impl Tried {
     }
 }
 
-/// It is dropped with its server.
-async fn new_database(server: &str) -> Result<String, StartError> {
+/// A new database on the server of `SHOP_TEST_POSTGRES`: its URL, or `start` for a server that this test program starts and
+/// that ends with it. None if that is not set: then services are tried on files.
+pub async fn postgres() -> Result<Option<String>, StartError> {
+    static OWN: OnceCell<Postgres> = OnceCell::const_new();
+    let server = match std::env::var("SHOP_TEST_POSTGRES") {
+        Err(_) => return Ok(None),
+        Ok(word) if word == "start" => {
+            let started = OWN.get_or_try_init(Postgres::start).await;
+            started.map_err(|error| StartError::Other(error.to_string()))?.server()
+        }
+        Ok(url) => url,
+    };
     sqlx::any::install_default_drivers();
     let name = format!("tried_{}", Uuid::now_v7().simple());
     let mut connection = AnyConnection::connect(&format!("{server}/postgres")).await?;
     connection.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
     connection.close().await?;
-    Ok(format!("{server}/{name}"))
+    Ok(Some(format!("{server}/{name}")))
 }
 
 impl Drop for Tried {

@@ -107,8 +107,13 @@ impl Postgres {
         AnyConnection::connect(&self.url("postgres")).await
     }
 
+    /// Where it is, without the name of a database.
+    pub(crate) fn server(&self) -> String {
+        format!("postgres://shop@127.0.0.1:{}", self.port)
+    }
+
     fn url(&self, database: &str) -> String {
-        format!("postgres://shop@127.0.0.1:{}/{database}", self.port)
+        format!("{}/{database}", self.server())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Keeps the counters: connects, reconciles, lets them be asked, reconciles again; begins anew when Redis fails.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ use crate::ledger::Ledger;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How soon to ask for the lock again while another replica has it and the own counters wait to be believed.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// How often the counters may be told to be reconciled.
+const EVERY_MS: RangeInclusive<u64> = 10..=3_600_000;
 /// A turn takes milliseconds. One that takes this long has lost the lock.
 const LOCK_FOR: Duration = Duration::from_secs(10);
 
@@ -35,14 +38,19 @@ impl Keeper {
         reach: Arc<watch::Sender<Reach>>,
         every_ms: u64,
     ) -> Self {
-        Self { config, ledger, reach, every: Duration::from_millis(every_ms.clamp(10, 10_000)) }
+        Self {
+            config,
+            ledger,
+            reach,
+            every: Duration::from_millis(every_ms.clamp(*EVERY_MS.start(), *EVERY_MS.end())),
+        }
     }
 
     /// For ever.
     pub(super) async fn keep(self) {
         let mut told = false;
         loop {
-            let failed = match Link::connect(&self.config).await {
+            let failed = match Link::connect(&self.config, self.every).await {
                 Ok((link, end)) => self.serve(Arc::new(link), end, &mut told).await,
                 Err(error) => error.into(),
             };

@@ -21,8 +21,10 @@ use crate::refusal::Short;
 /// How long one question may take. A healthy Redis takes a millisecond.
 const ANSWER_WITHIN: Duration = Duration::from_millis(250);
 const CONNECT_WITHIN: Duration = Duration::from_secs(1);
-/// A counter nobody reconciles any more goes away: all services have stopped, or cannot read the database.
-const COUNTER_LIVES_MS: u32 = 30_000;
+/// A counter that missed so many turns goes away: all services have stopped, or cannot read the database.
+const TURNS_MISSED_MAX: u32 = 3;
+/// But not before.
+const COUNTER_LIVES_MIN: Duration = Duration::from_secs(30);
 /// The braces keep all keys on one node of a cluster, where one script can reach them.
 const PREFIX: &str = "{inventory}";
 
@@ -42,6 +44,7 @@ struct Script {
 #[derive(Debug)]
 pub(super) struct Link {
     client: Client,
+    counters_live: Duration,
     /// The names by which Redis knows the scripts.
     names: Vec<String>,
 }
@@ -60,8 +63,8 @@ pub(super) fn config(url: &str) -> Result<Config, Error> {
 }
 
 impl Link {
-    /// Connects, and brings the scripts.
-    pub(super) async fn connect(config: &Config) -> Result<(Self, End), Error> {
+    /// Connects, and brings the scripts. Counters are reconciled this often.
+    pub(super) async fn connect(config: &Config, every: Duration) -> Result<(Self, End), Error> {
         let client = Builder::from_config(config.clone())
             .with_connection_config(|connection| {
                 connection.connection_timeout = CONNECT_WITHIN;
@@ -84,7 +87,8 @@ impl Link {
         };
         let late = |_| Error::new(ErrorKind::Timeout, "no answer to the first question");
         let names = tokio::time::timeout(CONNECT_WITHIN, connected).await.map_err(late)??;
-        Ok((Self { client, names }, end))
+        let counters_live = COUNTER_LIVES_MIN.max(every * TURNS_MISSED_MAX);
+        Ok((Self { client, counters_live, names }, end))
     }
 
     /// Takes all of these or nothing.
@@ -132,7 +136,7 @@ impl Link {
     pub(super) async fn write(&self, name: &str, token: i64, books: &[Stock]) -> Result<Option<i64>, Error> {
         let mut keys = vec![key("token", name)];
         keys.extend(books.iter().map(|stock| counter(&stock.product_id)));
-        let mut arguments = vec![token.to_string(), COUNTER_LIVES_MS.to_string()];
+        let mut arguments = vec![token.to_string(), self.counters_live.as_millis().to_string()];
         arguments.extend(books.iter().map(|stock| stock.available.to_string()));
         let answer = self.run(WRITE, keys, arguments).await?;
         Ok(answer.first().copied().filter(|wrong| *wrong >= 0))

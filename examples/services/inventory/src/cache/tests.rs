@@ -31,7 +31,7 @@ struct Shop {
 /// Five of `p-1` and two of `p-2`.
 async fn shop() -> Shop {
     let redis = Redis::start();
-    let (link, end) = Link::connect(&config(&redis.url()).unwrap()).await.unwrap();
+    let (link, end) = Link::connect(&config(&redis.url()).unwrap(), LONG).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("db").display());
     let ledger = Ledger { database: Database::open(&url, &crate::MIGRATIONS).await.unwrap() };

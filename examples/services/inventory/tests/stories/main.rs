@@ -1,10 +1,9 @@
-//! The stories of the inventory. `POSTGRES_URL=postgres://user:password@host:port` plays them on Postgres instead of
-//! SQLite, each in a database of its own.
+//! The stories of the inventory.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on says where")]
 
 use chassis::testing::{Answer, Tried};
 use serde_json::{Value, json};
-use sqlx::{Connection, Row};
+use sqlx::Row;
 
 mod books;
 mod crowds;
@@ -14,22 +13,7 @@ mod reservations;
 
 /// The service, with these settings too.
 async fn inventory(settings: &[(&str, &str)]) -> Tried {
-    let mut all = settings.to_vec();
-    let has_database = settings.iter().any(|(name, _)| *name == "DATABASE_URL");
-    let postgres = if has_database { None } else { postgres().await };
-    all.extend(postgres.iter().map(|url| ("DATABASE_URL", url.as_str())));
-    Tried::start("inventory", &inventory::MIGRATIONS, &all, inventory::assemble).await.unwrap()
-}
-
-/// A new database on the server of `POSTGRES_URL`, if there is one.
-async fn postgres() -> Option<String> {
-    let server = std::env::var("POSTGRES_URL").ok()?;
-    sqlx::any::install_default_drivers();
-    let name = format!("inventory_{}", uuid::Uuid::now_v7().simple());
-    let mut connection = sqlx::AnyConnection::connect(&format!("{server}/postgres")).await.unwrap();
-    let statement = sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"));
-    sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
-    Some(format!("{server}/{name}"))
+    Tried::start("inventory", &inventory::MIGRATIONS, settings, inventory::assemble).await.unwrap()
 }
 
 async fn fill(service: &Tried, product: &str, on_hand: i64) -> Answer {
