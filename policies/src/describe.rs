@@ -95,24 +95,32 @@ pub fn used_settings(document: &Document) -> BTreeSet<String> {
 /// What changes from one document to the next, a sentence each. Nothing, if they mean the same.
 pub fn diff(old: &Document, new: &Document) -> Vec<String> {
     let (old, new) = (effective(old), effective(new));
-    let subjects = |settings: &[Setting]| settings.iter().map(|s| s.subject.clone()).collect::<BTreeSet<_>>();
-    let (before, after) = (subjects(&old), subjects(&new));
-    let mut changes: Vec<String> =
-        before.difference(&after).map(|subject| format!("{subject} is removed")).collect();
-    for subject in after.difference(&before) {
-        let written =
-            new.iter().filter(|s| s.subject == *subject && s.from != Origin::Default && s.key != "name");
+    let (before, after) = (by_subject(&old), by_subject(&new));
+    let gone = before.keys().filter(|subject| !after.contains_key(*subject));
+    let mut changes: Vec<String> = gone.map(|subject| format!("{subject} is removed")).collect();
+    for (subject, settings) in after.iter().filter(|(subject, _)| !before.contains_key(*subject)) {
+        let written = settings.iter().filter(|s| s.from != Origin::Default && s.key != "name");
         let words: Vec<_> = written.map(|setting| format!("{} {}", setting.key, setting.value)).collect();
         changes.push(format!("{subject} is new: {}", words.join(", ")));
     }
-    for subject in before.intersection(&after) {
-        changes.extend(changed(subject, &of(&old, subject), &of(&new, subject)));
+    for (subject, new) in &after {
+        if let Some(old) = before.get(subject) {
+            changes.extend(changed(subject, &by_key(old), &by_key(new)));
+        }
     }
     changes
 }
 
-fn of<'s>(settings: &'s [Setting], subject: &str) -> BTreeMap<&'s str, &'s Setting> {
-    settings.iter().filter(|s| s.subject == subject).map(|setting| (setting.key.as_str(), setting)).collect()
+fn by_subject(settings: &[Setting]) -> BTreeMap<&str, Vec<&Setting>> {
+    let mut subjects = BTreeMap::<_, Vec<_>>::new();
+    for setting in settings {
+        subjects.entry(setting.subject.as_str()).or_default().push(setting);
+    }
+    subjects
+}
+
+fn by_key<'s>(settings: &[&'s Setting]) -> BTreeMap<&'s str, &'s Setting> {
+    settings.iter().map(|setting| (setting.key.as_str(), *setting)).collect()
 }
 
 fn changed(subject: &str, old: &BTreeMap<&str, &Setting>, new: &BTreeMap<&str, &Setting>) -> Vec<String> {
