@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use chassis::{Body, Caller, Failure, FailureBody, Key, Params, Part};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use crate::charging::{Charged, Order, Payments};
 use crate::records::{Method, MethodKind, Payment, Status};
@@ -66,10 +67,14 @@ impl NewPayment {
     /// yesterday, and an order that could never be paid has to be ended, too.
     fn named(self, key: Key) -> Result<Order, Failure> {
         let is_id = |id: &str| (1..=128).contains(&id.len());
+        let texts = [&self.order_id, &self.user_id, &self.currency, &self.method.token];
         let problem = if !is_id(&self.order_id) || !is_id(&self.user_id) {
             "order_id and user_id have 1 to 128 letters"
         } else if self.currency.len() > 3 || self.method.token.len() > 200 || self.amount_cents < 0 {
             "currency and token are too long, or amount_cents is below 0"
+        } else if texts.iter().any(|text| text.contains(char::is_control)) {
+            // Not every database keeps them.
+            "there is a control character in order_id, user_id, currency or method.token"
         } else {
             return Ok(Order {
                 key: key.0,
@@ -141,18 +146,22 @@ pub(crate) async fn one(
     caller: Option<Caller>,
     Part(id): Part<String>,
 ) -> Result<Json<Payment>, Failure> {
+    is_named(&id)?;
     let payment = payments.one(&id).await?;
     if may_see(caller.as_ref(), &payment) { Ok(Json(payment)) } else { Err(Failure::not_found("payment")) }
 }
 
 /// The payments of an order.
 #[utoipa::path(get, path = "/api/payments", tag = "payments", params(OfOrder),
-    responses((status = 200, body = Listed)))]
+    responses((status = 200, body = Listed), (status = 400, body = FailureBody)))]
 pub(crate) async fn of_order(
     State(payments): State<Payments>,
     caller: Option<Caller>,
     Params(of): Params<OfOrder>,
 ) -> Result<Json<Listed>, Failure> {
+    if of.order_id.contains(char::is_control) {
+        return Err(Failure::invalid("there is a control character in order_id"));
+    }
     let rows = sqlx::query("SELECT * FROM payment WHERE order_id = $1 ORDER BY id LIMIT 100")
         .bind(of.order_id)
         .fetch_all(payments.database.pool())
@@ -178,9 +187,15 @@ pub(crate) async fn refund(
     if let Some(caller) = caller {
         caller.must_be("staff")?;
     }
+    is_named(&id)?;
     let own = payments.clone();
     let refund = async move { own.refund(&id, &key.0, new.amount_cents).await };
     Ok(Json(payments.to_its_end(refund).await?))
+}
+
+/// Is there a payment that can be called this?
+fn is_named(id: &str) -> Result<(), Failure> {
+    Uuid::parse_str(id).map(|_| ()).map_err(|_| Failure::not_found("payment"))
 }
 
 /// Shoppers see their own; staff and services see all.

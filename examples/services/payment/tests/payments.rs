@@ -60,6 +60,10 @@ async fn what_cannot_be_understood_is_refused_in_words() {
         ("/order_id", json!("")),
         ("/method", json!({ "type": "card", "token": "" })),
         ("/method", json!({ "type": "cowrie", "token": "x" })),
+        ("/method/token", json!("x\u{0}")),
+        ("/order_id", json!("o\u{1}")),
+        ("/user_id", json!("u\u{7f}")),
+        ("/currency", json!("E\n")),
     ] {
         let mut body = card("o-1", 1);
         *body.pointer_mut(pointer).unwrap() = value;
@@ -253,6 +257,26 @@ async fn calling_off_asks_for_no_more_than_the_key_and_what_it_names() {
         assert_eq!(pay(&service, key, &body).await.status, 400, "it is more, or less, than can be charged");
         assert_eq!(void(&service, key, &body).await.body["status"], "voided");
     }
+}
+
+/// One of the databases keeps no NUL; what is bound raw would be answered with 500 for ever, and asked again for ever.
+#[tokio::test]
+async fn what_no_database_keeps_is_refused_wherever_it_comes() {
+    let service = service(&[]).await;
+    for (pointer, value) in [
+        ("/method/token", "x\u{0}"),
+        ("/order_id", "o\u{0}"),
+        ("/user_id", "u\u{0}"),
+        ("/currency", "E\u{0}"),
+    ] {
+        let mut body = card("o-1", 1);
+        *body.pointer_mut(pointer).unwrap() = json!(value);
+        let answer = void(&service, "k", &body).await;
+        assert_eq!((answer.status, &answer.body["error"]), (400, &json!("invalid_request")), "{pointer}");
+    }
+    assert_eq!(service.get("/api/payments?order_id=%00").await.status, 400);
+    assert_eq!(service.get("/api/payments/%00").await.status, 404);
+    assert_eq!(refund(&service, "%00", "r", json!({})).await.status, 404);
 }
 
 /// What `order` relies on: its own tests hold it to the same file.
