@@ -94,14 +94,17 @@ impl NewPayment {
     params(("Idempotency-Key" = String, Header, description = "names the payment")),
     responses((status = 201, body = Payment, description = "captured, now or before"),
         (status = 400, body = FailureBody), (status = 402, body = FailureBody, description = "declined"),
+        (status = 403, body = FailureBody, description = "it is not for shoppers"),
         (status = 409, body = FailureBody, description = "it is being made, or was voided"),
         (status = 422, body = FailureBody, description = "the key was used for another payment"),
         (status = 503, body = FailureBody, description = "not known; ask again with the same key")))]
 pub(crate) async fn charge(
     State(payments): State<Payments>,
+    caller: Option<Caller>,
     key: Key,
     Body(new): Body<NewPayment>,
 ) -> Result<Response, Failure> {
+    is_service(caller)?;
     let (order, own) = (new.checked(key)?, payments.clone());
     let charged = payments.to_its_end(async move { own.charge(&order).await }).await?;
     let (payment, replayed) = match charged {
@@ -127,13 +130,16 @@ pub(crate) async fn charge(
 #[utoipa::path(post, path = "/api/payments/void", tag = "payments", request_body = NewPayment,
     params(("Idempotency-Key" = String, Header, description = "names the payment")),
     responses((status = 200, body = Payment), (status = 400, body = FailureBody),
+        (status = 403, body = FailureBody, description = "it is not for shoppers"),
         (status = 409, body = FailureBody, description = "it is being made"), (status = 422, body = FailureBody),
         (status = 503, body = FailureBody)))]
 pub(crate) async fn void(
     State(payments): State<Payments>,
+    caller: Option<Caller>,
     key: Key,
     Body(new): Body<NewPayment>,
 ) -> Result<Json<Payment>, Failure> {
+    is_service(caller)?;
     let (order, own) = (new.named(key)?, payments.clone());
     Ok(Json(payments.to_its_end(async move { own.void(&order).await }).await?))
 }
@@ -184,13 +190,17 @@ pub(crate) async fn refund(
     key: Key,
     Body(new): Body<NewRefund>,
 ) -> Result<Json<Payment>, Failure> {
-    if let Some(caller) = caller {
-        caller.must_be("staff")?;
-    }
+    is_service(caller)?;
     is_named(&id)?;
     let own = payments.clone();
     let refund = async move { own.refund(&id, &key.0, new.amount_cents).await };
     Ok(Json(payments.to_its_end(refund).await?))
+}
+
+/// The sidecar lets only orders charge and call off, and only staff pay back; should a route ever lead a shopper here, this
+/// still says no.
+fn is_service(caller: Option<Caller>) -> Result<(), Failure> {
+    caller.map_or(Ok(()), |caller| caller.must_be("staff"))
 }
 
 /// Is there a payment that can be called this?

@@ -279,6 +279,23 @@ async fn what_no_database_keeps_is_refused_wherever_it_comes() {
     assert_eq!(refund(&service, "%00", "r", json!({})).await.status, 404);
 }
 
+/// The sidecar lets only orders come this far; should a route ever lead a shopper here, the service itself says no.
+#[tokio::test]
+async fn shoppers_neither_charge_nor_call_off() {
+    let service = service(&[]).await;
+    let shopper = [("idempotency-key", "k"), ("x-user-id", "u-1"), ("x-user-roles", "customer")];
+    for path in ["/api/payments", "/api/payments/void"] {
+        let answer = service.ask("POST", path, &shopper, &card("o-1", 500)).await;
+        assert_eq!((answer.status, &answer.body["error"]), (403, &json!("forbidden")), "{path}");
+    }
+    assert_eq!(
+        service.get("/api/payments?order_id=o-1").await.body["items"],
+        json!([]),
+        "and nothing is kept"
+    );
+    assert_eq!(pay(&service, "k", &card("o-1", 500)).await.status, 201, "a service does");
+}
+
 /// What `order` relies on: its own tests hold it to the same file.
 #[tokio::test]
 async fn what_order_relies_on_is_so() {
