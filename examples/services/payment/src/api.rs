@@ -177,12 +177,13 @@ pub(crate) async fn of_order(
     Ok(Json(Listed { items }))
 }
 
-/// Gives money back, once for each Idempotency-Key.
+/// Gives money back, once for each Idempotency-Key. If the provider does not answer, it is asked again until it does.
 #[utoipa::path(post, path = "/api/payments/{id}/refund", tag = "payments", request_body = NewRefund,
     params(("id" = String, Path), ("Idempotency-Key" = String, Header, description = "names the refund")),
     responses((status = 200, body = Payment), (status = 400, body = FailureBody), (status = 403, body = FailureBody),
         (status = 404, body = FailureBody), (status = 409, body = FailureBody, description = "more than is left"),
-        (status = 422, body = FailureBody), (status = 503, body = FailureBody)))]
+        (status = 422, body = FailureBody),
+        (status = 503, body = FailureBody, description = "not yet; it is set aside in refunding_cents")))]
 pub(crate) async fn refund(
     State(payments): State<Payments>,
     caller: Option<Caller>,

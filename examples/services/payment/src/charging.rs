@@ -23,6 +23,8 @@ pub(crate) struct Payments {
     pub(crate) chassis: Chassis,
     pub(crate) database: Database,
     pub(crate) provider: Arc<Provider>,
+    /// So long the provider is not asked again for a refund, unless somebody comes with its key.
+    pub(crate) refund_retry_ms: i64,
 }
 
 /// What is to be charged.
@@ -147,7 +149,9 @@ impl Payments {
 
     async fn end(&self, payment: &Payment, status: Status, reason: &str) -> Result<Payment, Failure> {
         let mut write = self.database.write().await?;
-        let statement = "UPDATE payment SET status = $1, reason = $2, lease_until = 0, updated_at = $3 \
+        // What is called off goes back at once and whole: nothing is still to go back.
+        let statement = "UPDATE payment SET status = $1, reason = $2, lease_until = 0, updated_at = $3, \
+                         refunding_cents = CASE WHEN $1 = 'voided' THEN 0 ELSE refunding_cents END \
                          WHERE id = $4 AND status IN ('pending', 'captured') RETURNING *";
         let row = sqlx::query(statement)
             .bind(status.word())
@@ -156,6 +160,10 @@ impl Payments {
             .bind(&payment.id)
             .fetch_optional(&mut *write)
             .await?;
+        if status == Status::Voided {
+            let refunds = "UPDATE refund SET status = 'voided' WHERE payment_id = $1 AND status = 'pending'";
+            sqlx::query(refunds).bind(&payment.id).execute(&mut *write).await?;
+        }
         // Somebody else came to an end first; the provider told both of us the same.
         let row = match row {
             Some(row) => row,

@@ -46,7 +46,10 @@ pub(crate) struct Payment {
     /// Why it is declined.
     pub(crate) reason: String,
     pub(crate) amount_cents: i64,
+    /// What the provider has given back.
     pub(crate) refunded_cents: i64,
+    /// What it is still to give back.
+    pub(crate) refunding_cents: i64,
     pub(crate) currency: String,
     pub(crate) method: MethodKind,
     pub(crate) created_at: String,
@@ -92,6 +95,7 @@ impl Payment {
             reason: row.try_get("reason")?,
             amount_cents: row.try_get("amount_cents")?,
             refunded_cents: row.try_get("refunded_cents")?,
+            refunding_cents: row.try_get("refunding_cents")?,
             currency: row.try_get("currency")?,
             method: serde_json::from_value(word("method")?).map_err(unreadable)?,
             created_at: rfc3339(row.try_get("created_at")?),

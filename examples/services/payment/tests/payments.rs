@@ -199,7 +199,8 @@ async fn a_caller_who_hangs_up_does_not_stop_calling_off_nor_paying_back() {
 
 #[tokio::test]
 async fn money_that_went_back_when_a_payment_was_called_off_goes_back_once() {
-    let service = service(&[]).await;
+    // Nobody asks the provider of themselves as long as the test lasts.
+    let service = service(&[("REFUND_RETRY_MS", "600000")]).await;
     let body = card("o-1", 1000);
     let paid = pay(&service, "k-1", &body).await.body;
     let id = paid["id"].as_str().unwrap();
@@ -207,11 +208,53 @@ async fn money_that_went_back_when_a_payment_was_called_off_goes_back_once() {
     let part = json!({ "amount_cents": 300 });
     assert_eq!(refund(&service, id, "r-1", part.clone()).await.status, 503);
     behave(&service, json!({})).await;
-    assert_eq!(void(&service, "k-1", &body).await.body["status"], "voided", "all of it goes back");
+    let voided = void(&service, "k-1", &body).await.body;
+    assert_eq!(
+        (&voided["status"], &voided["refunding_cents"]),
+        (&json!("voided"), &json!(0)),
+        "all of it goes back"
+    );
     let again = refund(&service, id, "r-1", part).await;
     assert_eq!((again.status, &again.body["error"]), (409, &json!("not_refundable")), "{again:?}");
     let refunded = sqlx::query_scalar::<_, i64>("SELECT refunded_cents FROM provider_charge");
     assert_eq!(refunded.fetch_one(service.chassis().database.pool()).await.unwrap(), 0, "and no cent more");
+}
+
+/// The one who wanted it has left, and the key with them.
+#[tokio::test]
+async fn a_refund_nobody_asks_for_again_is_made_all_the_same_and_once() {
+    for trouble in [json!({ "failure_rate": 1.0 }), json!({ "lost_rate": 1.0 })] {
+        let service = service(&[("REFUND_RETRY_MS", "100")]).await;
+        let paid = pay(&service, "k-1", &card("o-1", 1000)).await.body;
+        let id = paid["id"].as_str().unwrap();
+        let stands = async || {
+            let payment = service.get(&format!("/api/payments/{id}")).await.body;
+            let cents = |name: &str| payment[name].as_i64().unwrap();
+            (
+                payment["status"].as_str().unwrap().to_owned(),
+                cents("refunded_cents"),
+                cents("refunding_cents"),
+            )
+        };
+        behave(&service, trouble.clone()).await;
+        assert_eq!(refund(&service, id, "r-1", json!({ "amount_cents": 300 })).await.status, 503);
+        assert_eq!(stands().await, ("captured".to_owned(), 0, 300), "{trouble}: it is not given back yet");
+        assert_eq!(
+            refund(&service, id, "r-2", json!({ "amount_cents": 800 })).await.status,
+            409,
+            "{trouble}"
+        );
+        assert_eq!(refund(&service, id, "r-2", json!({})).await.status, 503, "{trouble}");
+        assert_eq!(stands().await, ("captured".to_owned(), 0, 1000), "{trouble}: and neither is the rest");
+        behave(&service, json!({})).await;
+        let done = ("refunded".to_owned(), 1000, 0);
+        until(&format!("{trouble}: all of it is given back"), async || stands().await == done).await;
+        let refunds =
+            sqlx::query_scalar::<_, i64>("SELECT amount_cents FROM provider_refund ORDER BY refund_key");
+        let database = service.chassis().database.pool();
+        assert_eq!(refunds.fetch_all(database).await.unwrap(), [300, 700], "{trouble}: once");
+        assert_eq!(books(&service).await["cents"], 0, "{trouble}");
+    }
 }
 
 #[tokio::test]
