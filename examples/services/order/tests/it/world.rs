@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chassis::testing::{Tried, until};
 use serde_json::{Value, json};
+use sqlx::{AnyConnection, Connection, Row};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -47,11 +48,15 @@ impl World {
         }
     }
 
+    /// The file of an instance whose settings name no other database.
+    pub fn database(&self) -> String {
+        format!("sqlite://{}", self.directory.path().join("orders").display())
+    }
+
     /// Starts an instance with these settings. The database is a file unless they name one.
     pub async fn start(&self, settings: &[(&str, &str)]) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop-order"));
-        let database = format!("sqlite://{}", self.directory.path().join("orders").display());
-        command.env("LISTEN", "127.0.0.1:0").env("DATABASE_URL", database);
+        command.env("LISTEN", "127.0.0.1:0").env("DATABASE_URL", self.database());
         // Drivers that died are missed soon, so that a test need not wait for them.
         command.env("SAGA_LEASE_MS", "400");
         command.env("USER_URL", self.neighbours.url()).env("PRODUCT_URL", self.neighbours.url());
@@ -100,9 +105,53 @@ impl World {
         self.payment.get("/simulator/books").await.body
     }
 
+    /// The charges of all orders, as they stand in the provider's books: what became of each, and its cents.
+    pub async fn charges(&self) -> Vec<(String, i64)> {
+        let rows = sqlx::query("SELECT status, amount_cents - refunded_cents AS cents FROM provider_charge");
+        let rows = rows.fetch_all(self.payment.chassis().database.pool()).await.unwrap();
+        rows.iter().map(|row| (row.get("status"), row.get("cents"))).collect()
+    }
+
+    /// From now on the provider behaves so.
+    pub async fn behave(&self, behaviour: Value) {
+        assert_eq!(self.payment.ask("PUT", "/simulator", &[], &behaviour).await.status, 200);
+    }
+
+    /// The stock of this order goes to somebody else.
+    pub async fn release(&self, order: &Value) {
+        let path = format!("/api/inventory/reservations/{}/release", order["id"].as_str().unwrap());
+        assert_eq!(self.inventory.post(&path, Value::Null).await.status, 200);
+    }
+
+    /// The shopper calls it off. There may be no answer, if the service dies of it.
+    pub async fn cancel(&self, process: &Process, order: &Value) {
+        let url = format!("{}/api/orders/{}/cancel", process.url, order["id"].as_str().unwrap());
+        if let Ok(response) = self.client.post(url).header("x-user-id", "u-1").send().await {
+            assert_eq!(response.status(), 202);
+        }
+    }
+
     pub async fn orders(&self, process: &Process) -> i64 {
         let request =
             self.client.get(format!("{}/api/orders?size=1", process.url)).header("x-user-id", "u-1");
         request.send().await.unwrap().json::<Value>().await.unwrap()["total"].as_i64().unwrap()
     }
+}
+
+impl Process {
+    /// Waits until it has died of itself.
+    pub async fn dies(mut self) {
+        tokio::time::timeout(Duration::from_secs(30), self.child.wait()).await.unwrap().unwrap();
+    }
+}
+
+/// What a database of orders knows of them: how many events there are, and how many orders are under way.
+pub async fn progress(database: &str) -> (i64, i64) {
+    sqlx::any::install_default_drivers();
+    let mut connection = AnyConnection::connect(database).await.unwrap();
+    let counts = "SELECT (SELECT CAST(COUNT(*) AS BIGINT) FROM order_event) AS events, \
+                  (SELECT CAST(COUNT(*) AS BIGINT) FROM saga WHERE state = 'open') AS open";
+    let row = sqlx::query(counts).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    (row.get("events"), row.get("open"))
 }
