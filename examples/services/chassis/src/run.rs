@@ -133,6 +133,9 @@ impl Running {
         let bus = settings.bus()?.map(|uri| Arc::new(Bus::new(name, uri, tells)));
         let ways = Way::to_subscribers(&settings, bus.as_ref())?;
         let outbox = Outbox::new(name, ways.iter().map(|(name, _)| name.clone()).collect());
+        let mut write = database.write().await?;
+        outbox.readdress(&mut write).await?;
+        write.commit().await?;
         let settings = Arc::new(settings);
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let chassis = Chassis { name, settings, database, outbox, stop, bus, tasks };

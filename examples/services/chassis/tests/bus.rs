@@ -24,7 +24,7 @@ use story::{heard, in_state, listener_named, listener_with, number, tell, teller
 /// One broker for all of them; each story has a world of its own in it.
 async fn world(name: &str) -> String {
     static BROKER: OnceCell<Rabbit> = OnceCell::const_new();
-    let worlds = ["before", "dead", "nobody", "shared", "trace"];
+    let worlds = ["before", "dead", "late", "nobody", "shared", "trace"];
     assert!(worlds.contains(&name));
     BROKER.get_or_init(async || Rabbit::start(&worlds).await.unwrap()).await.url(name)
 }
@@ -136,6 +136,37 @@ async fn what_nobody_has_a_queue_for_waits_and_holds_up_nothing() {
     tell(&teller, "order.placed").await;
     until("nobody waits for what nobody wants", async || heard(&listener).await == 21).await;
     assert_eq!((in_state(&teller, "waiting").await, in_state(&teller, "dead").await), (20, 0));
+}
+
+#[tokio::test]
+async fn what_waited_without_a_broker_is_told_over_the_broker() {
+    let url = world("late").await;
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("db").display());
+    let teller = teller_with(&[("DATABASE_URL", &database)]).await;
+    let (dead, waiting) = (tell(&teller, "order.placed").await, tell(&teller, "order.placed").await);
+    // As they stand when two subscribers are away, and have long refused the first.
+    for (event, state) in [(&dead, "dead"), (&waiting, "waiting")] {
+        for subscriber in ["listener", "other"] {
+            sqlx::query("INSERT INTO delivery VALUES ($1, $2, $3, 0, 0, 0, '')")
+                .bind(&event.id)
+                .bind(subscriber)
+                .bind(state)
+                .execute(teller.chassis().database.pool())
+                .await
+                .unwrap();
+        }
+    }
+    teller.stop().await;
+    let listener = listener_with(&[("BUS_URL", &url)], &Arc::default()).await;
+    is_well(&listener).await;
+    let teller = teller_with(&[("DATABASE_URL", &database), ("BUS_URL", &url)]).await;
+    until("what waited is heard", async || heard(&listener).await == 1).await;
+    let replay = format!("/dead-letters/{}/replay", dead.id);
+    assert_eq!(teller.post(&replay, Value::Null).await.status, 202);
+    until("what was dead is heard", async || heard(&listener).await == 2).await;
+    until("nothing is left", async || in_state(&teller, "done").await == 2).await;
+    assert_eq!((in_state(&teller, "waiting").await, in_state(&teller, "dead").await), (0, 0));
 }
 
 #[tokio::test]

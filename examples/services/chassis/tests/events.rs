@@ -82,6 +82,8 @@ on_both! {
     what_goes_wrong_inside_a_subscriber_holds_up_nothing_else
     who_was_too_slow_does_not_overrule_who_took_over
     what_is_cut_off_holds_up_nobody
+    what_waits_for_a_broker_that_is_given_up_is_told_without_it
+    what_waits_for_a_name_that_nobody_has_any_more_is_a_dead_letter
 }
 
 async fn what_is_committed_is_told_and_what_is_not_is_not(on: On) {
@@ -214,4 +216,54 @@ async fn what_is_cut_off_holds_up_nobody(on: On) {
         }
     }
     assert_eq!(number(&teller, "SELECT CAST(COUNT(*) AS BIGINT) FROM outbox").await, 6);
+}
+
+/// One database for a teller that is started again.
+async fn kept(on: On, folder: &tempfile::TempDir) -> String {
+    match on {
+        On::Postgres => on.database().await,
+        On::Sqlite => format!("sqlite://{}", folder.path().join("db").display()),
+    }
+}
+
+async fn what_waits_for_a_broker_that_is_given_up_is_told_without_it(on: On) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = kept(on, &folder).await;
+    let nobody = "amqp://shop:shop@127.0.0.1:9/%2f";
+    let teller = teller_with(&[("DATABASE_URL", &database), ("BUS_URL", nobody)]).await;
+    for _ in 0..3 {
+        tell(&teller, "order.placed").await;
+    }
+    teller.stop().await;
+    let (one, other) = (listener(on, &Arc::default()).await, listener(on, &Arc::default()).await);
+    let to = format!("one={},other={}", one.url(), other.url());
+    let teller = teller_with(&[("DATABASE_URL", &database), ("EVENTS_TO", &to)]).await;
+    until("both hear all", async || heard(&one).await == 3 && heard(&other).await == 3).await;
+    until("nothing is left", async || in_state(&teller, "done").await == 6).await;
+    assert_eq!((in_state(&teller, "waiting").await, in_state(&teller, "dead").await), (0, 0));
+}
+
+async fn what_waits_for_a_name_that_nobody_has_any_more_is_a_dead_letter(on: On) {
+    let folder = tempfile::tempdir().unwrap();
+    let database = kept(on, &folder).await;
+    let start = async |to: &str| teller_with(&[("DATABASE_URL", &database), ("EVENTS_TO", to)]).await;
+    let teller = start("old=http://127.0.0.1:9").await;
+    let event = tell(&teller, "order.placed").await;
+    teller.stop().await;
+    let listener = listener(on, &Arc::default()).await;
+    let teller = start(&format!("new={}", listener.url())).await;
+    tell(&teller, "order.placed").await;
+    until("the new one hears", async || heard(&listener).await == 1).await;
+    let letters = teller.get("/dead-letters").await.body;
+    assert_eq!((&letters["items"][0]["subscriber"], &letters["items"][1]), (&json!("old"), &json!(null)));
+    assert_eq!(letters["items"][0]["event"]["id"], event.id);
+    let replay = format!("/dead-letters/{}/replay", event.id);
+    let answer = teller.post(&replay, json!(null)).await;
+    assert_eq!((answer.status, &answer.body["error"]), (409, &json!("unknown_subscriber")));
+    assert_eq!(in_state(&teller, "dead").await, 1);
+    teller.stop().await;
+    // Who gives it its name back can send it again.
+    let teller = start(&format!("old={}", listener.url())).await;
+    assert_eq!(teller.post(&replay, json!(null)).await.status, 202);
+    until("it is heard", async || heard(&listener).await == 2).await;
 }

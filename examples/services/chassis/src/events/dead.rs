@@ -108,6 +108,10 @@ impl DeadLetterBox {
         let statement = "UPDATE delivery SET state = 'waiting', attempts = 0, next_at = $1, lease_until = 0 \
                          WHERE event_id = $2 AND state = 'dead' AND ($3 = '' OR subscriber = $3)";
         let sent = sqlx::query(statement).bind(now_ms()).bind(id).bind(to).execute(&mut *write).await?;
+        let dead = self.outbox.readdress(&mut write).await?;
+        if dead > 0 && dead == sent.rows_affected() {
+            return Err(Failure::conflict("unknown_subscriber", "nobody is told under this name any more"));
+        }
         write.rings(self.outbox.bell.clone());
         write.commit().await?;
         Ok(sent.rows_affected() > 0)

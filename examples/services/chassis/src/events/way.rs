@@ -11,6 +11,9 @@ use crate::settings::{Settings, SettingsError};
 /// Longer than any sidecar lets it take.
 const TELL_WITHIN: Duration = Duration::from_secs(5);
 
+/// The name of the one subscriber there is with a broker.
+pub(super) const BUS: &str = "bus";
+
 /// A way to one subscriber.
 #[derive(Clone)]
 pub(crate) enum Way {
@@ -41,7 +44,7 @@ impl Way {
         bus: Option<&Arc<Bus>>,
     ) -> Result<Vec<(String, Self)>, SettingsError> {
         if let Some(bus) = bus {
-            return Ok(vec![("bus".to_owned(), Self::Bus(bus.clone()))]);
+            return Ok(vec![(BUS.to_owned(), Self::Bus(bus.clone()))]);
         }
         let subscribers = settings.subscribers()?.into_iter();
         Ok(subscribers
