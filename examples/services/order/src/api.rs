@@ -10,6 +10,7 @@ use chassis::{Body, Caller, Failure, FailureBody, Page, Params, Part, rfc3339};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use crate::desk::{Desk, Wanted};
 use crate::order::{Item, PayBy, Status};
@@ -88,10 +89,10 @@ impl NewOrder {
             "a product_id has 1 to 64 letters and no comma"
         } else if !KINDS.contains(&self.payment.kind.as_str()) {
             "payment.type is card, invoice or wallet"
-        } else if self.payment.token.len() > 200
+        } else if !is_token(&self.payment.token)
             || (self.payment.token.is_empty() && self.payment.kind != "invoice")
         {
-            "payment.token has 1 to 200 letters"
+            "payment.token has 1 to 200 visible letters of ASCII"
         } else if key.as_deref().is_some_and(|key| key.is_empty() || key.len() > 200) {
             "an Idempotency-Key has 1 to 200 letters"
         } else {
@@ -103,10 +104,18 @@ impl NewOrder {
     }
 }
 
+/// Can `payment` keep this? What it cannot keep would never be paid, nor called off.
+fn is_token(token: &str) -> bool {
+    token.len() <= 200 && token.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 impl Orders {
     /// The order, and what happened to it, if the caller may see it. What is not theirs does not exist for them. From the
     /// events themselves: who has just written reads what they wrote.
     async fn seen_by(&self, caller: Option<&Caller>, id: &str) -> Result<(Told, Vec<Noted>), Failure> {
+        if Uuid::parse_str(id).is_err() {
+            return Err(Failure::not_found("order"));
+        }
         let history = self.store.since(id, 0).await?;
         let told = Told::of_history(id, &history);
         let may_see = caller.is_none_or(|caller| caller.is("staff") || caller.id == told.user_id);

@@ -95,6 +95,9 @@ async fn what_cannot_be_ordered_is_told_in_words() {
         ("/items/0/product_id", json!("a,b")),
         ("/payment/type", json!("cowrie")),
         ("/payment/token", json!("")),
+        ("/payment/token", json!("x\u{0}")),
+        ("/payment/token", json!("tok visa")),
+        ("/payment/token", json!("schlüssel")),
         ("/payment", json!(null)),
     ] {
         let mut body = two_of("p-1");
@@ -109,6 +112,7 @@ async fn what_cannot_be_ordered_is_told_in_words() {
     let unreadable = [("x-user-id", "u-1"), ("idempotency-key", "schlüssel")];
     let answer = order.ask("POST", "/api/orders", &unreadable, &two_of("p-1")).await;
     assert_eq!(answer.status, 400, "a key that is not read would be no key at all");
+    assert_eq!(order.get("/api/orders/%00").await.status, 404, "and nothing is called so");
     assert!(told(&order).await.is_empty());
 }
 
