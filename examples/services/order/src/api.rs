@@ -139,6 +139,7 @@ impl Orders {
         (status = 402, body = FailureBody, description = "the payment was declined"),
         (status = 409, body = FailureBody, description = "out of stock"),
         (status = 422, body = FailureBody, description = "it cannot be ordered"),
+        (status = 429, body = FailureBody, description = "too many of the caller's orders are open"),
         (status = 503, body = FailureBody, description = "the queue is full")))]
 pub(crate) async fn place(
     State(orders): State<Orders>,

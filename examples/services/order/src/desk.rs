@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use chassis::{Chassis, Failure, SettingsError};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -35,6 +36,7 @@ pub(crate) struct Desk {
     /// shoppers keep no delayed order from being finished.
     counter: Arc<Semaphore>,
     queue_max: i64,
+    open_max: i64,
     promotion: Arc<AtomicBool>,
 }
 
@@ -69,6 +71,7 @@ impl Desk {
             queue,
             counter: Arc::new(Semaphore::new(settings.parsed("ORDERS_AT_ONCE", 32)?)),
             queue_max: settings.parsed("QUEUE_MAX", 20_000)?,
+            open_max: settings.parsed("OPEN_ORDERS_MAX", 100)?,
             promotion: Arc::default(),
         })
     }
@@ -135,6 +138,11 @@ impl Desk {
             tracing::info!("this key was here before");
             return Ok(None);
         }
+        // Of one user's that come at the same moment a few more may get in, when there is more than one writer.
+        if self.saga.leases.open_orders_of(&mut write, &wanted.user_id).await? >= self.open_max {
+            let message = "too many of your orders are not finished; try again when one is";
+            return Err(Failure::new(StatusCode::TOO_MANY_REQUESTS, "too_many_orders", message));
+        }
         let mut loaded = Loaded { id: id.clone(), version: 0, order: Order::default() };
         let placed = Happened::Placed {
             user_id: wanted.user_id.clone(),
@@ -142,7 +150,7 @@ impl Desk {
             pay_by: wanted.pay_by.clone(),
         };
         self.store.append(&mut write, &mut loaded, &[placed]).await?;
-        let lease = self.saga.leases.open(&mut write, &id, first).await?;
+        let lease = self.saga.leases.open(&mut write, &id, &wanted.user_id, first).await?;
         write.commit().await?;
         Ok(Some(lease))
     }

@@ -10,6 +10,9 @@
 //! - *queue* (`desk.rs`, `queue.rs`): when more orders come than can be worked on, they are taken down and the caller is
 //!   told where to look; when something that is needed fails, the order is kept as delayed and finished later.
 //!
+//! Settings: `ORDERS_AT_ONCE` (hands for shoppers who wait), `WORKERS` (hands for the queue), `QUEUE_MAX` (open orders),
+//! `OPEN_ORDERS_MAX` (of one user), `GIVE_UP_AFTER_S`, `SAGA_LEASE_MS`, `KEEP_KEYS_S`, `KEEP_WORK_S`.
+//!
 //! Read `order.rs` first: `Order::next` is the whole saga in twenty lines, without a database or a network.
 
 use std::sync::Arc;

@@ -62,7 +62,13 @@ impl Leases {
     }
 
     /// Opens the work on a new order, in the transaction that takes it down.
-    pub(crate) async fn open(&self, write: &mut Write, id: &str, first: First) -> Result<Lease, sqlx::Error> {
+    pub(crate) async fn open(
+        &self,
+        write: &mut Write,
+        id: &str,
+        user: &str,
+        first: First,
+    ) -> Result<Lease, sqlx::Error> {
         let now = now_ms();
         let lease = Lease {
             order_id: id.to_owned(),
@@ -73,14 +79,15 @@ impl Leases {
         };
         let until = if first == First::Ourselves { now + self.lease_ms } else { 0 };
         let statement = "INSERT INTO saga \
-                         (order_id, state, next_at, lease_until, holder, attempts, last_error, traceparent, opened_at) \
-                         VALUES ($1, 'open', $2, $3, $4, 0, '', $5, $2)";
+                         (order_id, user_id, state, next_at, lease_until, holder, attempts, last_error, \
+                         traceparent, opened_at) VALUES ($1, $6, 'open', $2, $3, $4, 0, '', $5, $2)";
         sqlx::query(statement)
             .bind(&lease.order_id)
             .bind(now)
             .bind(until)
             .bind(&lease.holder)
             .bind(&lease.traceparent)
+            .bind(user)
             .execute(&mut **write)
             .await?;
         Ok(lease)
@@ -165,6 +172,12 @@ impl Leases {
     pub(crate) async fn open_orders(&self) -> Result<i64, sqlx::Error> {
         let open = "SELECT CAST(COUNT(*) AS BIGINT) FROM saga WHERE state = 'open'";
         sqlx::query_scalar(open).fetch_one(self.database.pool()).await
+    }
+
+    /// Those of this user that are not finished.
+    pub(crate) async fn open_orders_of(&self, write: &mut Write, user: &str) -> Result<i64, sqlx::Error> {
+        let open = "SELECT CAST(COUNT(*) AS BIGINT) FROM saga WHERE user_id = $1 AND state = 'open'";
+        sqlx::query_scalar(open).bind(user).fetch_one(&mut **write).await
     }
 
     /// Forgets work that was closed long ago: some of it.

@@ -289,6 +289,30 @@ async fn a_full_queue_says_so() {
     }
 }
 
+/// So that one shopper does not fill the queue for all.
+#[tokio::test]
+async fn a_shopper_has_so_many_open_orders_and_no_more() {
+    let neighbours = Neighbours::start().await;
+    neighbours.with(|known| known.away.push("product"));
+    let order = neighbours.order(&[("OPEN_ORDERS_MAX", "3")]).await;
+    let body = two_of("p-1");
+    let mut placed = Vec::new();
+    for n in 0..3 {
+        placed.push(place(&order, "u-1", &format!("k-{n}"), &body).await);
+    }
+    assert!(placed.iter().all(|answer| answer.status == 202), "{placed:?}");
+    let more = place(&order, "u-1", "more", &body).await;
+    assert_eq!((more.status, &more.body["error"]), (429, &json!("too_many_orders")), "{more:?}");
+    let again = place(&order, "u-1", "k-0", &body).await;
+    assert_eq!((again.status, id(&again)), (202, id(&placed[0])), "what was taken before is known");
+    assert_eq!(place(&order, "u-2", "more", &body).await.status, 202, "the orders of others are theirs");
+    neighbours.with(|known| known.away.clear());
+    for answer in &placed {
+        ends_as(&order, &id(answer), "completed").await;
+    }
+    assert_eq!(place(&order, "u-1", "more", &body).await.status, 201, "and there is room again");
+}
+
 #[tokio::test]
 async fn the_read_model_can_be_made_again() {
     let neighbours = Neighbours::start().await;
