@@ -313,6 +313,29 @@ async fn a_shopper_has_so_many_open_orders_and_no_more() {
     assert_eq!(place(&order, "u-1", "more", &body).await.status, 201, "and there is room again");
 }
 
+/// What is kept only to be compared need not be readable; and what an older version kept is compared all the same.
+#[tokio::test]
+async fn a_request_is_known_again_though_what_it_pays_with_is_not_kept_with_its_key() {
+    let neighbours = Neighbours::start().await;
+    let order = neighbours.order(&[]).await;
+    let first = id(&place(&order, "u-1", "k-1", &two_of("p-1")).await);
+    let database = order.chassis().database.pool();
+    let kept =
+        sqlx::query_scalar::<_, String>("SELECT request FROM order_key").fetch_one(database).await.unwrap();
+    assert!(kept.len() == 64 && kept.bytes().all(|digit| digit.is_ascii_hexdigit()), "a SHA-256: {kept}");
+    let clear = r#"[[{"product_id":"p-1","quantity":2}],{"type":"card","token":"tok_visa"}]"#;
+    for kept in [kept.as_str(), clear] {
+        let mut write = order.chassis().database.write().await.unwrap();
+        sqlx::query("UPDATE order_key SET request = $1").bind(kept).execute(&mut *write).await.unwrap();
+        write.commit().await.unwrap();
+        let again = place(&order, "u-1", "k-1", &two_of("p-1")).await;
+        assert_eq!((again.status, id(&again)), (201, first.clone()), "{kept}");
+        let mut other = two_of("p-1");
+        other["payment"]["token"] = json!("tok_other");
+        assert_eq!(place(&order, "u-1", "k-1", &other).await.status, 422, "{kept}");
+    }
+}
+
 #[tokio::test]
 async fn the_read_model_can_be_made_again() {
     let neighbours = Neighbours::start().await;
