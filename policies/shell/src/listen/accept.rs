@@ -90,7 +90,9 @@ where
                 let Some(permit) = admit(&accepting, address) else { continue };
                 let (accepting, serve) = (accepting.clone(), serve.clone());
                 tokio::spawn(async move {
-                    if let Some(conn) = greet(plain, address, permit, speaks, &accepting).await {
+                    // Apart, so that a connection does not keep the room that its beginning took.
+                    let greeted = Box::pin(greet(plain, address, permit, speaks, &accepting)).await;
+                    if let Some(conn) = greeted {
                         serve(conn).await;
                     }
                 });
