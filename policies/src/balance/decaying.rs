@@ -42,6 +42,10 @@ impl Decaying {
 
     /// Learns a sample by moving a sixteenth of the way towards it, from what is left of the old value.
     pub(super) fn learn_share(&self, sample: u32, now: Tick, half_life: Duration) {
+        // Nothing, and nothing new: all threads may look at it, as long as nobody writes.
+        if sample == 0 && unpack(self.0.load(Ordering::Relaxed)).0 == 0 {
+            return;
+        }
         self.advance(now, |value, age| {
             let left = faded(value, age, units(half_life));
             if sample >= left { left + (sample - left) / 16 } else { left - (left - sample) / 16 }

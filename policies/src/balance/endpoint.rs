@@ -136,7 +136,10 @@ impl EndpointState {
         match what {
             Count::Failed => self.streak.fetch_add(1, Ordering::Relaxed).saturating_add(1),
             Count::Passed => {
-                self.streak.store(0, Ordering::Relaxed);
+                // Only written when it changes: all threads look at it.
+                if self.streak.load(Ordering::Relaxed) != 0 {
+                    self.streak.store(0, Ordering::Relaxed);
+                }
                 0
             }
         }

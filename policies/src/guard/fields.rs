@@ -14,7 +14,7 @@ use crate::verdict::Denial;
 const FIELD_OVERHEAD: usize = 4;
 
 /// Fields of which policies and services read one value. A second one would be seen by some of them only.
-const SINGLE: [HeaderName; 8] = [
+static SINGLE: [HeaderName; 8] = [
     header::ACCESS_CONTROL_REQUEST_METHOD,
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
@@ -26,7 +26,7 @@ const SINGLE: [HeaderName; 8] = [
 ];
 
 /// RFC 9113 §8.2.2: "An endpoint MUST NOT generate an HTTP/2 message containing connection-specific header fields".
-const HTTP1_ONLY: [HeaderName; 4] = [
+static HTTP1_ONLY: [HeaderName; 4] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),

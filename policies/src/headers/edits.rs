@@ -3,7 +3,7 @@
 use http::header::{self, HeaderName, HeaderValue};
 
 use super::Fields;
-use super::names::{HOP_BY_HOP, X_REQUEST_ID, is_ours};
+use super::names::{X_REQUEST_ID, is_hop_by_hop, is_ours};
 
 /// Edits that have been looked over. Made once, applied to every message.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -68,7 +68,7 @@ impl Edits {
 fn editable(name: &HeaderName) -> Result<(), EditError> {
     if *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING || *name == header::TRAILER {
         Err(EditError::Framing(name.clone()))
-    } else if HOP_BY_HOP.contains(name) {
+    } else if is_hop_by_hop(name) {
         Err(EditError::Connection(name.clone()))
     } else if is_ours(name) || *name == X_REQUEST_ID {
         Err(EditError::Ours(name.clone()))

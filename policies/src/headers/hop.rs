@@ -6,8 +6,8 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use super::names::{HOP_BY_HOP, is_protected};
-use super::{Fields, list};
+use super::names::{is_hop_by_hop, is_protected};
+use super::{Fields, list, remove_where};
 use crate::verdict::Denial;
 
 /// How many fields one message may nominate. Real ones nominate one or two.
@@ -100,7 +100,7 @@ fn nominated(headers: &HeaderMap) -> Result<SmallVec<[HeaderName; 4]>, Denial> {
         if is_protected(&name) || names.len() == NOMINATIONS_MAX {
             return Err(Denial::BadHeader);
         }
-        if !HOP_BY_HOP.contains(&name) && name != "close" {
+        if !is_hop_by_hop(&name) && name != "close" {
             names.push(name);
         }
     }
@@ -108,9 +108,7 @@ fn nominated(headers: &HeaderMap) -> Result<SmallVec<[HeaderName; 4]>, Denial> {
 }
 
 fn strip(fields: &mut impl Fields, nominated: &[HeaderName], onward: Onward) {
-    for name in nominated.iter().chain(&HOP_BY_HOP) {
-        fields.remove(name);
-    }
+    remove_where(fields, |name| is_hop_by_hop(name) || nominated.contains(name));
     // HTTP/2 has no Transfer-Encoding, whoever frames.
     if onward.framing == Framing::ByItself || onward.next == Next::Http2 {
         fields.remove(&header::TRANSFER_ENCODING);

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 
 use super::forwarded::is_written;
-use super::names::{HOP_BY_HOP, is_alias, is_hearsay, is_protected};
+use super::names::{is_alias, is_hearsay, is_hop_by_hop, is_protected};
 use super::{Fields, remove_where};
 use crate::verdict::Denial;
 
@@ -25,7 +25,7 @@ impl IdentityNames {
         let names: Vec<_> = names.into_iter().collect();
         // `X-Forwarded-User` and its like are what many services read.
         let taken = |name: &&HeaderName| {
-            HOP_BY_HOP.contains(name) || is_written(name) || (is_protected(name) && !is_hearsay(name))
+            is_hop_by_hop(name) || is_written(name) || (is_protected(name) && !is_hearsay(name))
         };
         match names.iter().find(taken) {
             Some(name) => Err(TakenName(name.clone())),

@@ -4,10 +4,7 @@ use http::header::{self, HeaderName};
 
 pub(super) const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 pub(super) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-pub(super) const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-pub(super) const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-pub(super) const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(super) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub(super) const X_BANYAN_ATTEMPT: HeaderName = HeaderName::from_static("x-banyan-attempt");
@@ -23,19 +20,23 @@ pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 
 /// About one connection and nobody beyond it: RFC 9110 §7.6.1, and two that browsers and old proxies send.
 /// Transfer-Encoding is not among them, it has rules of its own; `Trailer` announces what goes end to end.
-pub(super) const HOP_BY_HOP: [HeaderName; 8] = [
-    header::CONNECTION,
-    HTTP2_SETTINGS,
-    KEEP_ALIVE,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    PROXY_CONNECTION,
-    header::TE,
-    header::UPGRADE,
-];
+pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    // By text, which the compiler tells apart by length first: asked of every field of every message.
+    matches!(
+        name.as_str(),
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "upgrade"
+    )
+}
 
 /// Other names some services believe about where a request came from or what it asked for.
-const HEARSAY: [HeaderName; 4] = [
+static HEARSAY: [HeaderName; 4] = [
     header::FORWARDED,
     HeaderName::from_static("x-original-url"),
     HeaderName::from_static("x-real-ip"),
@@ -44,7 +45,7 @@ const HEARSAY: [HeaderName; 4] = [
 
 /// What a client may not have removed by naming it in Connection: what routing, framing, policies and our own
 /// promises rest on.
-const PROTECTED: [HeaderName; 14] = [
+static PROTECTED: [HeaderName; 14] = [
     header::AUTHORIZATION,
     BAGGAGE,
     header::CACHE_CONTROL,

@@ -26,11 +26,10 @@ impl RequestId {
         const VARIANT: u128 = 2 << 62;
         let number = random & !(0xf << 76) & !(3 << 62) | VERSION_4 | VARIANT;
         let mut text = [b'-'; 36];
-        let places = (0..text.len()).filter(|place| !matches!(place, 8 | 13 | 18 | 23));
-        for (place, digit) in places.zip((0..32).rev()) {
-            let value = usize::try_from(number >> (digit * 4) & 0xf).unwrap_or_default();
-            if let (Some(byte), Some(&hex)) = (text.get_mut(place), DIGITS.get(value)) {
-                *byte = hex;
+        let mut digits = number.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+        for group in [0..8, 9..13, 14..18, 19..23, 24..36] {
+            for (place, digit) in text.get_mut(group).into_iter().flatten().zip(&mut digits) {
+                *place = DIGITS.get(usize::from(digit)).copied().unwrap_or(b'0');
             }
         }
         Self(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("unnamed")))

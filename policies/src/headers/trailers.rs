@@ -3,11 +3,11 @@
 
 use http::header::{self, HeaderName};
 
-use super::names::{HOP_BY_HOP, is_ours};
+use super::names::{is_hop_by_hop, is_ours};
 use super::{Fields, remove_where};
 
 /// What a head says of its message: too late when the body has gone by.
-const OF_THE_HEAD: [HeaderName; 20] = [
+static OF_THE_HEAD: [HeaderName; 20] = [
     header::ACCEPT_RANGES,
     header::AGE,
     header::AUTHORIZATION,
@@ -33,7 +33,7 @@ const OF_THE_HEAD: [HeaderName; 20] = [
 /// Leaves in what may follow an answer.
 pub fn strip(fields: &mut impl Fields) {
     remove_where(fields, |name| {
-        HOP_BY_HOP.contains(name)
+        is_hop_by_hop(name)
             || OF_THE_HEAD.contains(name)
             || is_ours(name)
             || name.as_str().starts_with("access-control-")

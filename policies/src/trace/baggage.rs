@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::state::trim;
 use crate::why::Witness;
 
-static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+pub(super) static BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// Baggage §3.3.2: what is up to 8192 bytes long must be handed on whole, so this is the least there may be, and we
 /// take no more. One member may fill it.

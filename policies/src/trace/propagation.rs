@@ -2,8 +2,10 @@
 
 use http::{HeaderMap, HeaderName};
 
+use super::baggage::{BAGGAGE, baggage};
 use super::{Context, Incoming, Outgoing, Sampling, State, b3, state, traceparent};
-use crate::why::Witness;
+use crate::headers::{Fields, remove_where};
+use crate::why::{Silent, Witness};
 
 pub(super) static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(super) static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -189,13 +191,15 @@ impl Propagation {
         self.read.iter().chain(&self.write).flat_map(|format| format.fields()).copied()
     }
 
-    /// Takes out what came in and puts in what goes on.
-    pub fn inject(&self, context: &Context, came_in: Option<Format>, headers: &mut HeaderMap) {
-        for name in self.stale() {
-            headers.remove(name);
-        }
+    /// Takes out what came in and puts in what goes on, and of the baggage what may.
+    pub fn inject(&self, context: &Context, came_in: Option<Format>, fields: &mut impl Fields) {
+        let told = baggage(fields.all(), &mut Silent);
+        remove_where(fields, |name| *name == BAGGAGE || self.stale().any(|stale| stale == name));
         for (name, value) in self.outgoing(context, came_in) {
-            headers.insert(name, value);
+            fields.set(name, value);
+        }
+        if let Some(told) = told {
+            fields.set(BAGGAGE.clone(), told);
         }
     }
 }
