@@ -69,6 +69,7 @@ impl Seen {
 impl Exchange {
     /// The head of an answer is here. `Ok` means that it is passed on, with a body of this kind.
     pub fn answered(&mut self, head: &Parts, body: Replayable) -> Result<AnswerBody, Then> {
+        self.time_passed();
         let Some(asked) = &self.asked else { return Ok(AnswerBody::None) };
         let about = GuardAsked { method: &asked.method, upgrade: asked.upgrade };
         let framed = match inspect_answer(head, &about, &self.planned.plan.guard, &mut Silent) {
@@ -124,7 +125,7 @@ impl Exchange {
     /// The adaptive limit hears how the target did, once.
     pub(super) fn measured(&mut self, outcome: overload::Outcome) {
         if let Some(entry) = self.calls.entry.take() {
-            entry.finish(outcome, self.tick());
+            entry.finish(outcome, self.now);
         }
     }
 
@@ -175,6 +176,7 @@ impl Exchange {
 
     /// The request's body is not what its head announced, or larger than the route takes.
     pub fn unfit(&mut self, misfit: Misfit) -> Then {
+        self.time_passed();
         self.judge(Outcome::Neutral, Stage::Over);
         match self.answer.begun {
             true => Then::BreakOff,
@@ -225,7 +227,8 @@ impl Exchange {
     /// A part of the answer's body is about to be given to the client.
     pub fn answer_chunk(&mut self, part: Part, bytes: &[u8]) -> Result<(), Then> {
         self.told.bytes_out += part.bytes as u64;
-        self.told.first_byte(self.began.tick);
+        // The clock was read when the head came, and its first byte comes with it.
+        self.told.first_byte(self.now.since(self.began.tick));
         if self.answer.tunnel {
             return Ok(());
         }
@@ -238,6 +241,7 @@ impl Exchange {
             (counted, _) => counted,
         };
         if let Err(misfit) = counted {
+            self.time_passed();
             self.judge(Outcome::Failure, Stage::Over);
             self.told.because(Because::Fault(misfit.fault()));
             return Err(Then::BreakOff);

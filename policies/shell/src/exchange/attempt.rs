@@ -94,6 +94,7 @@ impl Exchange {
             let pause = std::mem::take(&mut self.calls.pause);
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
+                self.time_passed();
             }
             let ending = match self.begin_attempt(head).await {
                 Ok(attempt) => return Ok(attempt),
@@ -118,15 +119,19 @@ impl Exchange {
             return Err(Ending::Denied(Denial::Overloaded));
         }
         let (deadline, target) = (permit.deadline(), &side.target);
-        if deadline.is_over(self.tick()) {
+        if deadline.is_over(self.now) {
             return Err(Ending::Failed(Fault::DeadlineExceeded));
         }
         let Some(upstream) = self.planned.upstream(target).cloned() else {
             return Err(Ending::Failed(Fault::NoEndpoint));
         };
-        let pass = leave(&mut self.told, &side)?;
-        let place = place(&mut self.told, target, deadline.tick()).await?;
-        let now = self.tick();
+        let pass = leave(&mut self.told, &side, self.now)?;
+        let place = place(&mut self.told, target, self.now, deadline.tick()).await;
+        if target.bulkhead.is_some() {
+            // There may have been a line.
+            self.now = crate::clock::tick();
+        }
+        let (place, now) = (place?, self.now);
         let endpoints = upstream.endpoints();
         let set = &endpoints.set;
         let hash = target.hash_by.as_ref().and_then(|by| affinity(by, permit.caller(), &head.headers));
@@ -153,7 +158,7 @@ impl Exchange {
 
     /// The answer's head is here, or the attempt failed: whoever judges the endpoint hears of it. `Over` ends the attempt.
     pub(super) fn judge(&mut self, outcome: Outcome, stage: Stage) {
-        let now = self.tick();
+        let now = self.now;
         let Some(current) = &mut self.calls.current else { return };
         if let Some((pass, breaker)) = current.pass.take()
             && let Some(change) = breaker.record(pass, outcome, now)
@@ -185,9 +190,9 @@ impl Exchange {
 }
 
 /// Leave from the breaker, if there is one before this target.
-fn leave(told: &mut Told, side: &Side) -> Result<Option<(Pass, Arc<Breaker>)>, Ending> {
+fn leave(told: &mut Told, side: &Side, now: Tick) -> Result<Option<(Pass, Arc<Breaker>)>, Ending> {
     let Some((breaker, mode)) = &side.breaker else { return Ok(None) };
-    match breaker.allow(crate::clock::tick()) {
+    match breaker.allow(now) {
         Ok(pass) => Ok(Some((pass, breaker.clone()))),
         Err(refused) if *mode == Mode::Enforce => {
             told.retry_after = Some(refused.retry_after);
@@ -201,9 +206,14 @@ fn leave(told: &mut Told, side: &Side) -> Result<Option<(Pass, Arc<Breaker>)>, E
 }
 
 /// A place at the target, after a bounded wait in a bounded line.
-pub(super) async fn place(told: &mut Told, target: &Target, deadline: Tick) -> Result<Option<Place>, Ending> {
+pub(super) async fn place(
+    told: &mut Told,
+    target: &Target,
+    now: Tick,
+    deadline: Tick,
+) -> Result<Option<Place>, Ending> {
     let Some((bulkhead, mode)) = &target.bulkhead else { return Ok(None) };
-    let denial = match bulkhead.enter(crate::clock::tick()) {
+    let denial = match bulkhead.enter(now) {
         Ok(Entry::Inside(place)) => return Ok(Some(place)),
         Ok(Entry::Waiting(_)) if *mode == Mode::Observe => Denial::BulkheadFull,
         Ok(Entry::Waiting(mut ticket)) => {

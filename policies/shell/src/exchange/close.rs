@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use policies::admit::{Because, Observed};
+use policies::admit::{Because, Observed, Permit};
 use policies::balance::Outcome;
 use policies::observe::Record;
 use policies::overload;
@@ -12,7 +12,6 @@ use policies::plan::{Route, Target, Way};
 use policies::request::Secure;
 use policies::resilience::fallback::Ending;
 use policies::resilience::retry::Below;
-use policies::time::Tick;
 use policies::verdict::Fault;
 use smallvec::SmallVec;
 
@@ -20,6 +19,9 @@ use super::attempt::{Current, Stage};
 use super::{Exchange, Planned};
 use crate::telemetry::Worker;
 use crate::upstream::Endpoints;
+
+/// The method of a request nobody could read.
+static UNREAD: http::Method = http::Method::GET;
 
 /// What is known of a request so far, for those who count and write.
 #[derive(Default)]
@@ -85,10 +87,8 @@ impl Told {
         });
     }
 
-    pub(super) fn first_byte(&mut self, began: Tick) {
-        if self.first_byte.is_none() {
-            self.first_byte = Some(crate::clock::tick().since(began));
-        }
+    pub(super) fn first_byte(&mut self, after: Duration) {
+        self.first_byte.get_or_insert(after);
     }
 
     pub(super) fn attempt(
@@ -119,59 +119,59 @@ impl Exchange {
         if std::mem::replace(&mut self.told.closed, true) {
             return;
         }
+        self.time_passed();
         self.judge(Outcome::Success, Stage::Over);
         let failed = matches!(self.told.because, Some(Because::Fault(fault)) if Outcome::of_fault(fault) == Outcome::Failure);
         self.measured(if failed { overload::Outcome::Failed } else { overload::Outcome::Ignored });
         self.tell();
     }
 
-    fn tell(&mut self) {
-        let record = self.record();
-        self.server_span(&record);
-        let (route, target) = (self.told.route.as_ref(), self.told.target.as_ref());
-        self.core.telemetry.finished(self.planned.cells(self.core.way, route, target), record);
-    }
-
-    fn record(&self) -> Record {
+    /// Nothing is copied for it: the record borrows what the exchange knows.
+    fn tell(&self) {
         let (told, asked, permit) = (&self.told, self.asked.as_ref(), self.permit.as_ref());
-        // Metrics need no text, and text is what costs.
-        let told_in_words = self.core.telemetry.wants_lines() || self.is_recorded();
-        let named = |name: Option<&str>| name.filter(|_| told_in_words).unwrap_or_default().to_owned();
-        let caller = permit.map(policies::admit::Permit::caller).and_then(|caller| {
+        let request_id = self.request_id();
+        let observed: SmallVec<[&'static str; 2]> =
+            told.observed.iter().map(|observed| observed.because.slug()).collect();
+        let caller = permit.map(Permit::caller).and_then(|caller| {
             let subject = caller.claims.as_ref().and_then(|claims| claims.subject.as_deref());
-            subject.or(caller.key.as_ref().map(|key| key.name.as_ref())).map(str::to_owned)
+            subject.or(caller.key.as_ref().map(|key| key.name.as_ref()))
         });
-        Record {
+        let record = Record {
             at: self.began_at,
-            took: self.tick().since(self.began.tick),
+            took: self.now.since(self.began.tick),
             first_byte: told.first_byte,
             generation: self.planned.plan.generation,
             way: self.core.way,
-            request_id: named(Some(self.request_id().as_str())),
+            request_id: request_id.as_str(),
             client: asked.map(|asked| asked.client).or(self.facts.as_ref().map(|facts| facts.peer.address)),
-            method: asked.map_or(http::Method::GET, |asked| asked.method.clone()),
-            host: named(asked.map(super::Asked::host)),
-            path: named(asked.map(super::Asked::path)),
+            method: asked.map_or(&UNREAD, |asked| &asked.method),
+            host: asked.map(super::Asked::host).unwrap_or_default(),
+            path: asked.map(super::Asked::path).unwrap_or_default(),
             version: asked.map_or(http::Version::HTTP_11, |asked| asked.version),
             secure: self.facts.as_ref().map_or(Secure::Plain, |facts| facts.peer.secure),
-            route: named(told.route.as_ref().map(|route| &*route.name)),
-            target: named(told.target.as_ref().map(|target| target.name.as_str())),
-            endpoint: named(told.endpoint.as_ref().map(|(endpoints, index)| endpoints.name(*index))),
+            route: told.route.as_ref().map(|route| &*route.name).unwrap_or_default(),
+            target: told.target.as_ref().map(|target| target.name.as_str()).unwrap_or_default(),
+            endpoint: told
+                .endpoint
+                .as_ref()
+                .map(|(endpoints, index)| endpoints.name(*index))
+                .unwrap_or_default(),
             status: told.status.map(|status| status.as_u16()),
             slug: told.because.map(Because::slug),
-            observed: told.observed.iter().map(|observed| observed.because.slug()).collect(),
+            observed: &observed,
             fell_back: told.fell_back,
             attempts: self.calls.made,
             retries: told.retries,
             bytes_in: told.bytes_in,
             bytes_out: told.bytes_out,
             caller,
-            priority: permit.map(policies::admit::Permit::priority),
+            priority: permit.map(Permit::priority),
             trace: asked.map(|asked| (asked.trace.context.trace_id.get(), asked.trace.context.span_id.get())),
-            user_agent: asked.filter(|_| told_in_words).and_then(|asked| {
-                Some(String::from_utf8_lossy(asked.user_agent.as_ref()?.as_bytes()).into_owned())
-            }),
-        }
+            user_agent: asked.and_then(|asked| Some(asked.user_agent.as_ref()?.as_bytes())),
+        };
+        self.server_span(&record);
+        let (route, target) = (told.route.as_ref(), told.target.as_ref());
+        self.core.telemetry.finished(self.planned.cells(self.core.way, route, target), &record);
     }
 }
 
@@ -181,7 +181,8 @@ impl Drop for Exchange {
         if self.told.closed || self.facts.is_none() {
             return;
         }
-        let late = self.permit.as_ref().is_some_and(|permit| permit.deadline().is_over(self.tick()));
+        self.time_passed();
+        let late = self.permit.as_ref().is_some_and(|permit| permit.deadline().is_over(self.now));
         let fault = if late { Fault::DeadlineExceeded } else { Fault::ClientGone };
         self.judge(Outcome::of_fault(fault), Stage::Over);
         if late && !self.answer.begun {

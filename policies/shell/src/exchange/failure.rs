@@ -70,6 +70,7 @@ impl Asked {
 impl Exchange {
     /// Something broke while request and answer went by.
     pub fn broke(&mut self, breakage: Breakage) -> Then {
+        self.time_passed();
         match breakage {
             Breakage::Target(broke) => self.failed(broke),
             Breakage::Malformed(denial) => self.malformed(denial),
@@ -86,6 +87,7 @@ impl Exchange {
 
     /// What the client sent makes no sense.
     pub fn malformed(&mut self, denial: Denial) -> Then {
+        self.time_passed();
         self.judge(Outcome::Neutral, Stage::Over);
         if self.answer.begun {
             self.told.because(denial.into());
@@ -97,6 +99,7 @@ impl Exchange {
 
     /// The attempt under way broke.
     pub fn failed(&mut self, broke: Broke) -> Then {
+        self.time_passed();
         let fault = self.in_time(broke.fault);
         self.judge(if broke.stale { Outcome::Neutral } else { Outcome::of_fault(fault) }, Stage::Over);
         if self.answer.begun {
@@ -133,7 +136,7 @@ impl Exchange {
 
     /// A time-out that the deadline caused is the deadline's.
     fn in_time(&self, fault: Fault) -> Fault {
-        let over = self.permit.as_ref().is_some_and(|permit| permit.deadline().is_over(self.tick()));
+        let over = self.permit.as_ref().is_some_and(|permit| permit.deadline().is_over(self.now));
         match fault {
             Fault::ConnectTimeout | Fault::UpstreamTimeout if over => Fault::DeadlineExceeded,
             fault => fault,
@@ -200,7 +203,7 @@ impl Exchange {
             stale,
             fallen_back: if self.calls.fallen_back { FallenBack::Yes } else { FallenBack::No },
         };
-        after::after(&story, self.tick(), roll(), &mut Silent)
+        after::after(&story, self.now, roll(), &mut Silent)
     }
 
     /// The number of this attempt.

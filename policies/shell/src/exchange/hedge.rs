@@ -26,13 +26,14 @@ impl Exchange {
         let hedge =
             self.permit.as_ref()?.route().hedge.as_ref().filter(|hedge| hedge.mode == Mode::Enforce)?;
         let usual = &self.calls.current.as_ref()?.upstream.usual;
-        hedge::wait(&hedge.settings, &self.call()?, usual, self.tick()).ok()
+        hedge::wait(&hedge.settings, &self.call()?, usual, self.now).ok()
     }
 
     /// Begins the second try, if there is budget for it and another endpoint takes it.
     pub async fn hedge(&mut self, head: &Parts) -> Option<Attempt> {
+        self.time_passed();
         let hedge = self.permit.as_ref()?.route().hedge.clone()?;
-        hedge::go(&hedge.settings, &self.call()?, &hedge.budget, self.tick()).ok()?;
+        hedge::go(&hedge.settings, &self.call()?, &hedge.budget, self.now).ok()?;
         let first = self.calls.current.take();
         match self.begin_attempt(head).await {
             Ok(attempt) => {
@@ -64,6 +65,7 @@ impl Exchange {
     }
 
     fn leave_beside(&mut self, outcome: Outcome) {
+        self.time_passed();
         let winner = self.calls.current.take();
         self.calls.current = self.calls.beside.take();
         self.judge(outcome, Stage::Over);

@@ -123,14 +123,15 @@ impl Exchange {
     /// The answer is complete.
     pub(super) fn keep_now(&mut self) {
         if let Some(keeping) = self.answer.keeping.take() {
-            self.core.last_good.put(keeping, self.tick());
+            self.time_passed();
+            self.core.last_good.put(keeping, self.now);
         }
     }
 
     /// The last good answer to a request like this one.
     pub(super) fn last_good(&self, age: Duration) -> Option<Reply> {
         self.asked.as_ref().filter(|asked| asked.is_anonymous)?;
-        let (status, mut headers, body, old) = self.core.last_good.find(&self.key()?, age, self.tick())?;
+        let (status, mut headers, body, old) = self.core.last_good.find(&self.key()?, age, self.now)?;
         headers.insert(header::AGE, old.as_secs().into());
         headers.insert(header::CONTENT_LENGTH, body.len().into());
         Some(Reply { status, headers, body })

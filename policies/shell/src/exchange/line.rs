@@ -31,7 +31,9 @@ impl Line {
     pub async fn to(core: &Core, target: &Arc<Target>) -> Result<Self, Denial> {
         let planned = core.planned();
         let Some(upstream) = planned.upstream(target).cloned() else { return Err(Denial::DestinationDenied) };
-        let place = match attempt::place(&mut super::close::Told::default(), target, forever()).await {
+        let now = crate::clock::tick();
+        let told = &mut super::close::Told::default();
+        let place = match attempt::place(told, target, now, now.after(FOREVER)).await {
             Ok(place) => place,
             Err(Ending::Denied(denial)) => return Err(denial),
             Err(_) => return Err(Denial::BulkheadFull),
@@ -88,7 +90,3 @@ impl Drop for Line {
 
 /// Longer than any connection.
 const FOREVER: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
-
-fn forever() -> policies::time::Tick {
-    crate::clock::tick().after(FOREVER)
-}

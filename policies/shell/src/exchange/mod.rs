@@ -63,6 +63,8 @@ pub struct Exchange {
     began: Now,
     /// The same on the wall clock, since 1970.
     began_at: std::time::Duration,
+    /// When the clock was last read: at the beginning, and then whenever something was waited for.
+    now: Tick,
     asked: Option<Asked>,
     permit: Option<Permit>,
     calls: attempt::Calls,
@@ -122,14 +124,15 @@ impl Asked {
 impl Exchange {
     /// A request is about to be read. It keeps the plan of this moment.
     pub fn begin(core: Arc<Core>, watch: Arc<Watch>) -> Self {
-        let planned = core.planned();
+        let (planned, began) = (core.planned(), crate::clock::now());
         Self {
             core,
             planned,
             watch,
             facts: None,
-            began: crate::clock::now(),
-            began_at: crate::clock::unix(),
+            began,
+            began_at: crate::clock::unix_at(began.tick),
+            now: began.tick,
             asked: None,
             permit: None,
             calls: attempt::Calls::default(),
@@ -148,8 +151,9 @@ impl Exchange {
         self.calls.side(self.permit.as_ref()?)
     }
 
-    fn tick(&self) -> Tick {
-        crate::clock::tick()
+    /// Something was waited for: reads the clock.
+    fn time_passed(&mut self) {
+        self.now = crate::clock::tick();
     }
 
     /// An answer of ours for the client, and what the logs will say of it.

@@ -117,7 +117,9 @@ impl Exchange {
             Verdict::AskKeys { tokens, .. } => {
                 // Whatever became of it: the decision sees the keys that are there now.
                 let _ = tokio::time::timeout(KEYS_WITHIN, self.core.keys.ask(&tokens)).await;
-                ask = Ask { asked: KeysAsked::Already, now: crate::clock::now(), ..ask };
+                let now = crate::clock::now();
+                self.now = now.tick;
+                ask = Ask { asked: KeysAsked::Already, now, ..ask };
                 admit(&planned.plan, planned.plan.door(self.core.way), &ask, &mut Silent)
             }
             verdict => verdict,
@@ -151,6 +153,7 @@ impl Exchange {
                 }
                 if let Some(delay) = delay {
                     tokio::time::sleep(delay).await;
+                    self.time_passed();
                 }
                 Opening::Forward
             }

@@ -1,6 +1,7 @@
 //! The head as it goes to the target. The order matters, and is told in `policies::headers`: first what was meant for us
 //! leaves, then what a client could have forged, then ours and the route's comes in.
 
+use policies::admit::Permit;
 use policies::document::target::{HostSent, Protocol};
 use policies::headers::{
     AskedFor, Carried, Fields, Forwarding, contract, cookie, forwarded, grpc,
@@ -8,9 +9,7 @@ use policies::headers::{
 };
 use policies::plan::{Route, Way};
 use policies::reply::Speaks;
-use policies::trace::baggage;
 use policies::verdict::Denial;
-use policies::why::Silent;
 
 use super::{Asked, Exchange};
 
@@ -56,6 +55,8 @@ impl Exchange {
 
     /// Strips what was meant for us and puts in what is ours.
     pub fn dress_request(&mut self, fields: &mut impl Fields) -> Result<(), Denial> {
+        // A connection may have been waited for.
+        self.time_passed();
         let planned = self.planned.clone();
         let (Some(asked), Some(permit), Some(facts)) = (&self.asked, &self.permit, &self.facts) else {
             return Err(Denial::BadHeader);
@@ -64,14 +65,14 @@ impl Exchange {
         let onward = Onward { framing: self.core.framing, next, upgrade: asked.upgrade };
         hop::request(fields, onward)?;
         planned.plan.identity_headers.strip(fields);
-        contract::strip(fields);
         let host = AskedFor { host: asked.host(), port: asked.port };
         forwarded::write(fields, &facts.peer, host, &planned.plan.trust, &Forwarding::default());
-        self.carry(asked, fields);
+        self.carry(asked, permit, fields);
         if self.core.way == Way::Inbound {
             contract::tell_peer(fields, &facts.peer);
         }
-        self.trace_on(asked, fields);
+        let context = self.calls.current.as_ref().map_or(&asked.trace.context, |current| &current.context);
+        planned.plan.tracing.propagation.inject(context, asked.trace.came_in, fields);
         for (name, value) in permit.caller().forwarded() {
             if let Ok(text) = value.to_str() {
                 // What a header cannot carry unchanged is left out: a service that needs it will say so.
@@ -85,9 +86,9 @@ impl Exchange {
         Ok(())
     }
 
-    fn carry(&self, asked: &Asked, fields: &mut impl Fields) {
-        let Some(permit) = &self.permit else { return };
-        let left = std::time::Duration::from_millis(permit.deadline().carry_ms(self.tick()));
+    /// What came under the names of the contract leaves with it.
+    fn carry(&self, asked: &Asked, permit: &Permit, fields: &mut impl Fields) {
+        let left = std::time::Duration::from_millis(permit.deadline().carry_ms(self.now));
         if asked.speaks == Speaks::Grpc {
             grpc::set_timeout(fields, left);
         }
@@ -101,22 +102,6 @@ impl Exchange {
             shadow: asked.carried.shadow,
         }
         .write(fields);
-    }
-
-    fn trace_on(&self, asked: &Asked, fields: &mut impl Fields) {
-        let propagation = &self.planned.plan.tracing.propagation;
-        let told = baggage(fields.all(), &mut Silent);
-        for name in propagation.stale() {
-            fields.remove(name);
-        }
-        fields.remove(&http::HeaderName::from_static("baggage"));
-        let context = self.calls.current.as_ref().map_or(&asked.trace.context, |current| &current.context);
-        for (name, value) in propagation.outgoing(context, asked.trace.came_in) {
-            fields.set(name, value);
-        }
-        if let Some(told) = told {
-            fields.set(http::HeaderName::from_static("baggage"), told);
-        }
     }
 }
 

@@ -50,21 +50,21 @@ impl Exchange {
     }
 
     /// The span of the request.
-    pub(super) fn server_span(&self, record: &Record) {
+    pub(super) fn server_span(&self, record: &Record<'_>) {
         let Some(asked) = self.asked.as_ref().filter(|_| self.is_recorded()) else { return };
         let mut attributes: Vec<(&'static str, Value)> = vec![
             ("http.request.method", record.method.as_str().to_owned().into()),
-            ("url.path", record.path.clone().into()),
+            ("url.path", record.path.to_owned().into()),
             (
                 "url.scheme",
                 if record.secure == policies::request::Secure::Tls { "https" } else { "http" }.into(),
             ),
-            ("server.address", record.host.clone().into()),
+            ("server.address", record.host.to_owned().into()),
             ("network.protocol.version", protocol(record.version).into()),
             ("client.address", record.client.map(|client| client.to_string()).unwrap_or_default().into()),
-            ("banyan.route", record.route.clone().into()),
+            ("banyan.route", record.route.to_owned().into()),
             ("banyan.generation", i64::try_from(record.generation).unwrap_or_default().into()),
-            ("banyan.request_id", record.request_id.clone().into()),
+            ("banyan.request_id", record.request_id.to_owned().into()),
         ];
         if let Some(status) = record.status {
             attributes.push(("http.response.status_code", i64::from(status).into()));

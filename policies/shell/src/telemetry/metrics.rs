@@ -153,8 +153,8 @@ fn slug_of(key: u64) -> &'static str {
 
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
 
-fn kind_key(record: &Record) -> u64 {
-    let method = method_label(&record.method);
+fn kind_key(record: &Record<'_>) -> u64 {
+    let method = method_label(record.method);
     let method = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len() - 1) as u64;
     (method + 1) << 16 | u64::from(record.status.unwrap_or(0))
 }
@@ -184,7 +184,7 @@ impl Metrics {
         self.gauges.lock().unwrap_or_else(PoisonError::into_inner).push(gauges);
     }
 
-    pub(super) fn count(&self, worker: usize, cells: &RouteCells, record: &Record) {
+    pub(super) fn count(&self, worker: usize, cells: &RouteCells, record: &Record<'_>) {
         let Some(cell) = cells.of(worker) else { return };
         if !cell.kinds.has_counted(kind_key(record)) {
             let class = usize::from(record.status.unwrap_or(0) / 100).min(cell.classes.len() - 1);
@@ -398,26 +398,26 @@ mod tests {
 
     use super::*;
 
-    fn record(method: Method) -> Record {
+    fn record(method: &Method) -> Record<'_> {
         Record {
             way: Way::Edge,
             at: Duration::ZERO,
             took: Duration::from_millis(1),
             first_byte: None,
             generation: 1,
-            request_id: String::new(),
+            request_id: "",
             client: None,
             method,
-            host: "shop.example".into(),
-            path: "/".into(),
+            host: "shop.example",
+            path: "/",
             version: Version::HTTP_11,
             secure: Secure::Plain,
-            route: "orders".into(),
-            target: "monolith".into(),
-            endpoint: String::new(),
+            route: "orders",
+            target: "monolith",
+            endpoint: "",
             status: Some(200),
             slug: None,
-            observed: Vec::new(),
+            observed: &[],
             fell_back: None,
             attempts: 1,
             retries: 0,
@@ -471,7 +471,7 @@ mod tests {
         let cells = metrics.cells(Way::Edge, "orders", "monolith");
         for method in METHODS {
             // The last is one that nobody knows.
-            metrics.count(0, &cells, &record(method.parse().unwrap()));
+            metrics.count(0, &cells, &record(&method.parse().unwrap()));
         }
         let before = series(&metrics).len();
         let mut counted = METHODS.len();
@@ -479,17 +479,18 @@ mod tests {
             let versions =
                 [Version::HTTP_09, Version::HTTP_10, Version::HTTP_11, Version::HTTP_2, Version::HTTP_3];
             let method = Method::from_bytes(word(&mut random).as_bytes()).unwrap();
+            let words: Vec<_> = (0..5).map(|_| word(&mut random)).collect();
             let record = Record {
                 version: versions[random.usize(..versions.len())],
-                host: word(&mut random),
-                path: format!("/{}", word(&mut random)),
-                request_id: word(&mut random),
+                host: &words[0],
+                path: &words[1],
+                request_id: &words[2],
                 client: Some(random.u32(..).to_be_bytes().into()),
-                caller: Some(word(&mut random)),
-                user_agent: Some(word(&mut random)),
+                caller: Some(&words[3]),
+                user_agent: Some(words[4].as_bytes()),
                 trace: Some((random.u128(..), random.u64(..))),
                 bytes_in: random.u64(..),
-                ..record(method)
+                ..record(&method)
             };
             metrics.count(n % 2, &cells, &record);
             counted += 1;
@@ -505,8 +506,9 @@ mod tests {
         let metrics = Metrics::new(1);
         let cells = metrics.cells(Way::Edge, "orders", "monolith");
         for method in METHODS {
+            let method = method.parse().unwrap();
             for status in 200..600 {
-                metrics.count(0, &cells, &Record { status: Some(status), ..record(method.parse().unwrap()) });
+                metrics.count(0, &cells, &Record { status: Some(status), ..record(&method) });
             }
         }
         let series = series(&metrics);

@@ -53,7 +53,7 @@ impl Telemetry {
     ) -> Result<Arc<Self>, TelemetryError> {
         Ok(Arc::new(Self {
             metrics: Metrics::new(workers),
-            log: AccessLog::start(log)?,
+            log: AccessLog::start(log, workers)?,
             traces: Traces::start(name, collector)?,
         }))
     }
@@ -86,11 +86,11 @@ impl Telemetry {
 
 impl Worker {
     /// A request is over.
-    pub fn finished(&self, cells: Option<&RouteCells>, record: Record) {
+    pub fn finished(&self, cells: Option<&RouteCells>, record: &Record<'_>) {
         if let Some(cells) = cells {
-            self.telemetry.metrics.count(self.number, cells, &record);
+            self.telemetry.metrics.count(self.number, cells, record);
         }
-        self.telemetry.log.tell(record);
+        self.telemetry.log.tell(self.number, record);
     }
 
     /// A request was refused before any policy looked at it.
@@ -101,11 +101,6 @@ impl Worker {
     /// An attempt is over.
     pub fn attempt(&self, cells: &RouteCells, outcome: &'static str) {
         self.telemetry.metrics.attempt(self.number, cells, outcome);
-    }
-
-    /// Does anybody read lines?
-    pub fn wants_lines(&self) -> bool {
-        self.telemetry.log.is_wanted()
     }
 
     /// Are spans wanted at all?
