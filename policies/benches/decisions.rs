@@ -69,7 +69,7 @@ fn tokens(c: &mut Criterion) {
         let (token, keys): (String, KeySet) = world::token_and_keys(algorithm);
         let keyring = Keyring::fixed(keys);
         let cache = TokenCache::new(TokenCacheSettings::default(), [1, 2, 3, 4]);
-        let check = TokenCheck { issuer: &issuer, keyring: &keyring, cache: &cache };
+        let check = TokenCheck { issuer: &issuer, keyring: &keyring, cache: &cache, last: None };
         check.verify(&token, NOW, Asked::NotYet, &mut Silent).unwrap();
         group.bench_function(format!("{name} seen lately"), |b| {
             b.iter(|| black_box(check.verify(&token, NOW, Asked::NotYet, &mut Silent).is_ok()));
@@ -83,7 +83,7 @@ fn tokens(c: &mut Criterion) {
                     )
                 },
                 |cache| {
-                    let check = TokenCheck { issuer: &issuer, keyring: &keyring, cache };
+                    let check = TokenCheck { issuer: &issuer, keyring: &keyring, cache, last: None };
                     black_box(check.verify(&token, NOW, Asked::NotYet, &mut Silent).is_ok())
                 },
                 criterion::BatchSize::SmallInput,

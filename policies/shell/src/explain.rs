@@ -104,6 +104,7 @@ pub fn explain(
         now: crate::clock::now(),
         roll: fastrand::u64(..),
         asked: Asked::NotYet,
+        last: None,
     };
     let verdict = admit(&plan, plan.door(way), &ask, &mut notes);
     listen(&mut told, &notes);

@@ -147,7 +147,7 @@ impl Tokens {
         why: &mut impl Witness,
     ) -> Result<Arc<Claims>, Refused> {
         let token = self.issuer.find(&ask.incoming.head.headers).map_err(Refused::Denial)?;
-        TokenCheck { issuer: &self.issuer, keyring: &self.keyring, cache }
+        TokenCheck { issuer: &self.issuer, keyring: &self.keyring, cache, last: ask.last }
             .verify(token, ask.now, ask.asked, why)
     }
 }

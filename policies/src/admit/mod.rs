@@ -30,8 +30,7 @@ pub use side::{COOKIE, Moved, Stick};
 use crate::cors;
 use crate::guard::{Body, Clean};
 use crate::headers::Carried;
-use crate::identity::Asked;
-use crate::identity::Refused;
+use crate::identity::{Asked, LastToken, Refused};
 use crate::plan::{Action, Door, Mode, Plan, Requirement, Route, Side, Tokens};
 use crate::request::{Incoming, Priority};
 use crate::resilience::deadline::Deadline;
@@ -62,6 +61,8 @@ pub struct Ask<'a> {
     pub roll: u64,
     /// Has this request waited for new keys already?
     pub asked: Asked,
+    /// The token that its connection showed last.
+    pub last: Option<&'a LastToken>,
 }
 
 /// What shall happen.

@@ -114,6 +114,7 @@ impl World {
             now: self.now,
             roll: call.roll,
             asked: Asked::NotYet,
+            last: None,
         };
         admit(&self.plan, &self.plan.edge, &ask, why)
     }

@@ -86,7 +86,7 @@ struct Slot {
     hash: u64,
     seen: Seen,
     issuer: IssuerPrint,
-    token: Box<str>,
+    token: Arc<str>,
     kept: Kept,
 }
 
@@ -136,17 +136,22 @@ impl TokenCache {
         })
     }
 
-    /// What is remembered of this token under this issuer's settings. Allocates nothing.
-    pub(super) fn find(&self, issuer: IssuerPrint, token: &str, now: Tick) -> Option<Kept> {
+    /// What is remembered of this token under this issuer's settings, and its text. Allocates nothing.
+    pub(super) fn find(&self, issuer: IssuerPrint, token: &str, now: Tick) -> Option<(Arc<str>, Kept)> {
         let hash = self.hash(issuer, token);
-        let kept = lock(&self.shard(hash)?.0).find(hash, issuer, token);
-        kept.filter(|kept| now.since(kept.verified) < self.believe_for)
+        let found = lock(&self.shard(hash)?.0).find(hash, issuer, token);
+        found.filter(|(_, kept)| self.believes(kept, now))
+    }
+
+    /// Was it verified so lately that nobody need look at its signature again?
+    pub(super) fn believes(&self, kept: &Kept, now: Tick) -> bool {
+        now.since(kept.verified) < self.believe_for
     }
 
     /// Remembers a token that was just verified.
-    pub(super) fn keep(&self, issuer: IssuerPrint, token: &str, kept: Kept) {
-        let hash = self.hash(issuer, token);
-        let slot = Slot { hash, seen: Seen::NotSince, issuer, token: token.into(), kept };
+    pub(super) fn keep(&self, issuer: IssuerPrint, token: Arc<str>, kept: Kept) {
+        let hash = self.hash(issuer, &token);
+        let slot = Slot { hash, seen: Seen::NotSince, issuer, token, kept };
         if let Some(shard) = self.shard(hash) {
             lock(&shard.0).keep(slot);
         }
@@ -179,7 +184,7 @@ impl Shard {
         }
     }
 
-    fn find(&mut self, hash: u64, issuer: IssuerPrint, token: &str) -> Option<Kept> {
+    fn find(&mut self, hash: u64, issuer: IssuerPrint, token: &str) -> Option<(Arc<str>, Kept)> {
         let Some(place) = self.place(hash, issuer, token) else {
             self.misses += 1;
             return None;
@@ -187,7 +192,7 @@ impl Shard {
         self.hits += 1;
         let slot = self.slots.get_mut(place)?.as_mut()?;
         slot.seen = Seen::Since;
-        Some(slot.kept.clone())
+        Some((slot.token.clone(), slot.kept.clone()))
     }
 
     fn place(&self, hash: u64, issuer: IssuerPrint, token: &str) -> Option<usize> {

@@ -17,6 +17,7 @@ mod issuer;
 mod json;
 pub mod jwks;
 pub mod keys;
+mod last;
 mod material;
 mod provider;
 mod token;
@@ -25,6 +26,7 @@ mod verify;
 pub use algorithm::{Algorithm, AlgorithmSet, algorithm};
 pub use claims::Claims;
 pub use issuer::{Audience, Issuer, IssuerError, IssuerSettings, TokenPlace};
+pub use last::LastToken;
 pub use provider::install_provider;
 pub use verify::{Asked, Refused, TokenCheck};
 

@@ -12,6 +12,7 @@ use super::claims::Claims;
 use super::issuer::Issuer;
 use super::jwks::{Ask, Keyring};
 use super::keys::{Key, KeyPrint, KeySet};
+use super::last::LastToken;
 use super::token::{self, Flaw, Header, Parts};
 use crate::time::{Now, Tick};
 use crate::verdict::{Denial, Fault};
@@ -54,10 +55,12 @@ pub struct TokenCheck<'a> {
     pub keyring: &'a Keyring,
     /// Tokens seen lately.
     pub cache: &'a TokenCache,
+    /// The one that the connection showed last.
+    pub last: Option<&'a LastToken>,
 }
 
 impl TokenCheck<'_> {
-    /// Verifies a token. A token seen lately is answered from the cache, without allocating.
+    /// Verifies a token. A token seen lately is answered from memory, without allocating.
     pub fn verify(
         &self,
         token: &str,
@@ -78,15 +81,31 @@ impl TokenCheck<'_> {
         }
         let (claims, key) = self.examine(token, &held.keys, now, asked).map_err(|wrong| wrong.told(why))?;
         let claims = Arc::new(claims);
-        self.cache.keep(self.issuer.print(), token, Kept { claims: claims.clone(), key, verified: now.tick });
+        let (token, kept) = (Arc::from(token), Kept { claims: claims.clone(), key, verified: now.tick });
+        self.show(&token, &kept);
+        self.cache.keep(self.issuer.print(), token, kept);
         why.note("jwt", || format!("the token is genuine and from {:?}", claims.issuer));
         Ok(claims)
     }
 
-    /// What the cache knows, if the key that signed is still one of the issuer's.
+    /// What the connection or the cache knows, if the key that signed is still one of the issuer's.
     fn remembered(&self, token: &str, keys: &KeySet, now: Tick) -> Option<Kept> {
-        let kept = self.cache.find(self.issuer.print(), token, now)?;
+        let shown = self.last.and_then(|last| last.find(self.issuer.print(), token));
+        let kept = match shown.filter(|kept| self.cache.believes(kept, now)) {
+            Some(kept) => kept,
+            None => {
+                let (token, kept) = self.cache.find(self.issuer.print(), token, now)?;
+                self.show(&token, &kept);
+                kept
+            }
+        };
         keys.holds(kept.key).then_some(kept)
+    }
+
+    fn show(&self, token: &Arc<str>, kept: &Kept) {
+        if let Some(last) = self.last {
+            last.keep(self.issuer.print(), token, kept);
+        }
     }
 
     fn without_keys(&self, now: Tick, asked: Asked, why: &mut impl Witness) -> Refused {

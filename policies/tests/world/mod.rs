@@ -146,6 +146,7 @@ routes:
             now,
             roll: 1,
             asked: Asked::NotYet,
+            last: None,
         };
         let mut verdict = admit(&self.plan, &self.plan.edge, &ask, &mut Silent);
         for ask in verdict.take_asks() {

@@ -77,6 +77,7 @@ routes: [{{ name: all, to: shop, limit: {limit} }}]
             now: clock::now(),
             roll: 1,
             asked: Asked::NotYet,
+            last: None,
         };
         let mut verdict = admit(&self.plan, &self.plan.edge, &ask, &mut Silent);
         self.store.ask(verdict.take_asks());

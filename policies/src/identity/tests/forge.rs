@@ -153,7 +153,7 @@ impl Desk {
     }
 
     pub(super) fn check(&self) -> TokenCheck<'_> {
-        TokenCheck { issuer: &self.issuer, keyring: &self.keyring, cache: &self.cache }
+        TokenCheck { issuer: &self.issuer, keyring: &self.keyring, cache: &self.cache, last: None }
     }
 
     pub(super) fn verify(&self, token: &str, now: Now) -> Result<Arc<Claims>, Refused> {

@@ -10,4 +10,5 @@ mod find;
 mod forge;
 mod jwks;
 mod keys;
+mod last;
 mod provider;
