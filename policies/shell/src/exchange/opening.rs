@@ -112,7 +112,7 @@ impl Exchange {
             now: self.began,
             roll: roll(),
             asked: KeysAsked::NotYet,
-            last: None,
+            last: Some(&facts.last_token),
         };
         let mut verdict = match admit(&planned.plan, planned.plan.door(self.core.way), &ask, &mut Silent) {
             Verdict::AskKeys { tokens, .. } => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ipnet::IpNet;
 use policies::guard::Looks;
+use policies::identity::LastToken;
 use policies::request::{Peer, Secure};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
@@ -195,6 +196,7 @@ async fn greet(
                     speaks_h2: false,
                     port,
                     meant_for,
+                    last_token: LastToken::default(),
                     number,
                     permit,
                 };
@@ -217,6 +219,7 @@ async fn greet(
                     speaks_h2: greeted.speaks_h2,
                     port,
                     meant_for,
+                    last_token: LastToken::default(),
                     number,
                     permit,
                 };

@@ -6,6 +6,7 @@
 //! a body, or in taking an answer, gets a time-out. [`Conn::lend`] gives it to an engine and gets it back whatever the
 //! engine does.
 
+mod rest;
 mod stream;
 
 use std::any::Any;
@@ -24,7 +25,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
-use super::transport::Transport;
+use self::rest::Rest;
+use super::transport::{Dropped, Transport};
 use super::{Facts, Phase};
 
 /// What HTTP/2 begins with: RFC 9113 §3.4.
@@ -141,6 +143,8 @@ struct Inner {
     gathered: BytesMut,
     rate_min: u64,
     slow: Slow,
+    /// Made at its first rest.
+    rest: Option<Rest>,
     answer_begun: bool,
 }
 
@@ -173,6 +177,7 @@ impl Conn {
             gathered: BytesMut::new(),
             rate_min: 0,
             slow: Slow::default(),
+            rest: None,
             answer_begun: false,
         };
         Self { inner: Some(Box::new(inner)), loan: None }
@@ -200,18 +205,17 @@ impl Conn {
         inner.rest(limits);
         if inner.ahead.is_empty() {
             // A request that is on its way when the gateway begins to drain is still answered, and told that it was the last.
-            let drained = async {
-                let _ = phase.wait_for(|phase| *phase == Phase::Draining).await;
-                tokio::time::sleep(DRAIN_GRACE).await;
-            };
-            let first = tokio::select! {
-                biased;
-                read = inner.read_ahead() => read,
-                () = drained => return Head::Draining,
-                () = tokio::time::sleep(limits.idle_within) => return Head::IdleOver,
-            };
-            if !matches!(first, Ok(1..)) {
-                return Head::Closed;
+            let mut rest = inner.rest.take().unwrap_or_else(|| Rest::new(phase));
+            rest.begin(limits.idle_within);
+            let over = std::future::poll_fn(|context| match inner.poll_read_ahead(context) {
+                Poll::Ready(Ok(1..)) => Poll::Ready(None),
+                Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Some(Head::Closed)),
+                Poll::Pending => rest.poll(context).map(Some),
+            });
+            let over = over.await;
+            inner.rest = Some(rest);
+            if let Some(over) = over {
+                return over;
             }
         }
         if let Some(head) = inner.head_in(limits) {
@@ -299,6 +303,13 @@ impl Conn {
     pub fn relax(&mut self) {
         if let Some(inner) = self.inner.as_mut() {
             inner.rate_min = 0;
+        }
+    }
+
+    /// What the client sees if the connection is dropped. Of an answer that ends with it, half would look like the whole.
+    pub fn dropped_as(&self, dropped: Dropped) {
+        if let Some(inner) = &self.inner {
+            inner.transport.dropped_as(dropped);
         }
     }
 

@@ -17,6 +17,7 @@ mod transport;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::AtomicU64;
 
+use policies::identity::LastToken;
 use policies::request::Peer;
 
 pub use accept::{Accepting, Intercepts, Shows, run};
@@ -24,6 +25,7 @@ pub use certs::{Certificates, CertsError};
 pub use conn::{Conn, Fence, Head, Keepsake, Limits, Loan};
 pub use permits::Permits;
 pub use sockets::{BindError, ListenAt, Socket, Sockets, Speaks};
+pub use transport::Dropped;
 
 /// What is known of a connection before its first request.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct Facts {
     pub port: u16,
     /// Whom the connection was meant for, before it was redirected to us.
     pub meant_for: Option<SocketAddr>,
+    /// The token it showed last.
+    pub last_token: LastToken,
     /// Counted from the start of the process.
     pub number: u64,
     /// Given back when the connection ends.

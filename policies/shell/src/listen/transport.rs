@@ -36,6 +36,30 @@ pub enum Transport {
     Tls(Box<TlsStream<Begun>>),
 }
 
+impl Transport {
+    /// What the other end sees if this is dropped without being closed: an error, or an end like any other.
+    pub fn dropped_as(&self, dropped: Dropped) {
+        let begun = match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        // Of a Unix socket nobody can be told.
+        if let Plain::Tcp(stream) = &begun.plain {
+            let linger = (dropped == Dropped::Error).then_some(Duration::ZERO);
+            let _ = socket2::SockRef::from(stream).set_linger(linger);
+        }
+    }
+}
+
+/// What the other end of a connection sees when it is dropped.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Dropped {
+    /// An end like any other.
+    End,
+    /// An error.
+    Error,
+}
+
 impl Begun {
     /// The socket, and what was read from it.
     pub fn new(plain: Plain, ahead: BytesMut) -> Self {
