@@ -1,7 +1,8 @@
 //! What is true in the end: counted in the databases themselves, whatever the services say.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use serde::Deserialize;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Row};
 
@@ -31,6 +32,15 @@ pub struct Books {
     pub kept_money: i64,
 }
 
+/// What has become of an order.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+pub struct Fate {
+    /// Its status.
+    pub status: String,
+    /// Why it is not completed, if it is not.
+    pub reason: String,
+}
+
 /// How much there is of a product.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Stock {
@@ -40,6 +50,17 @@ pub struct Stock {
     pub reserved: i64,
     /// Sold so far.
     pub sold: i64,
+}
+
+impl Fate {
+    /// Is it what an order may come to when the shop is well? It is completed, or the shopper has to bear the reason.
+    pub fn is_fair(&self) -> bool {
+        match self.status.as_str() {
+            "completed" => true,
+            "rejected" => matches!(self.reason.as_str(), "out_of_stock" | "payment_declined"),
+            _ => false,
+        }
+    }
 }
 
 impl Ledger {
@@ -83,8 +104,8 @@ impl Ledger {
                 paid.insert(row.try_get::<String, _>("order_id")?);
             }
         }
-        for (id, status) in self.orders().await? {
-            match status.as_str() {
+        for (id, fate) in self.orders().await? {
+            match fate.status.as_str() {
                 "completed" => books.unpaid += i64::from(!paid.contains(&id)),
                 "cancelled" | "rejected" => books.kept_money += i64::from(paid.contains(&id)),
                 _ => {}
@@ -93,10 +114,19 @@ impl Ledger {
         Ok(books)
     }
 
-    /// Every order and its status.
-    pub async fn orders(&self) -> Result<BTreeMap<String, String>, sqlx::Error> {
-        let rows = sqlx::query("SELECT order_id, status FROM order_view").fetch_all(&self.order).await?;
-        rows.iter().map(|row| Ok((row.try_get("order_id")?, row.try_get("status")?))).collect()
+    /// Every order, and what has become of it.
+    pub async fn orders(&self) -> Result<BTreeMap<String, Fate>, sqlx::Error> {
+        let rows = sqlx::query("SELECT order_id, body FROM order_view").fetch_all(&self.order).await?;
+        let fate = |body: &str| serde_json::from_str(body).map_err(|error| sqlx::Error::Decode(error.into()));
+        rows.iter().map(|row| Ok((row.try_get("order_id")?, fate(row.try_get("body")?)?))).collect()
+    }
+
+    /// Orders whose money has gone, and nobody in the shop knows: the provider's answer was lost.
+    pub async fn unanswered(&self) -> Result<BTreeSet<String>, sqlx::Error> {
+        let lost = "SELECT c.order_id FROM provider_charge c JOIN payment p ON p.charge_key = c.charge_key \
+                    WHERE c.status = 'charged' AND p.status = 'pending' AND p.lease_until = 0";
+        let lost: Vec<String> = sqlx::query_scalar(lost).fetch_all(&self.payment).await?;
+        Ok(lost.into_iter().collect())
     }
 
     /// How long each order took that was placed since then (ms since 1970) and is completed: from being placed to it, in

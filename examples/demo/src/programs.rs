@@ -12,8 +12,8 @@ use crate::shop::{
     Service,
 };
 
-/// Apps first, and all of them before anything can be ordered: a queue at the broker is there as soon as the one who
-/// hears has started for the first time.
+/// Apps first, and all of them before anything can be ordered. In which order they start among themselves does not matter:
+/// what one tells waits for those who are told, in its outbox, or at the broker in queues that the teller itself declares.
 const APPS_TIER: u8 = 0;
 const SIDECARS_TIER: u8 = 1;
 const GATEWAY_TIER: u8 = 2;
@@ -122,22 +122,17 @@ fn app(bin: &Path, run: &Folder, stores: &Stores, service: &Service) -> Program 
     for other in service.calls.iter().filter_map(|name| crate::shop::service(name)) {
         environment.insert(format!("{}_URL", other.name.to_uppercase()), url(service.reaches(other)));
     }
-    match stores {
-        Stores::Embedded => {
-            let told = service.tells.iter().filter_map(|name| crate::shop::service(name));
-            let told: Vec<_> =
-                told.map(|other| format!("{}={}", other.name, url(service.reaches(other)))).collect();
-            if !told.is_empty() {
-                environment.insert("EVENTS_TO".to_owned(), told.join(","));
-            }
+    let told = service.tells.iter().filter_map(|name| crate::shop::service(name));
+    let told: Vec<_> = told.map(|other| format!("{}={}", other.name, url(service.reaches(other)))).collect();
+    if !told.is_empty() {
+        environment.insert("EVENTS_TO".to_owned(), told.join(","));
+    }
+    if let Stores::Servers { redis, bus, .. } = stores {
+        if service.takes_part_in_events() {
+            environment.insert("BUS_URL".to_owned(), bus.clone());
         }
-        Stores::Servers { redis, bus, .. } => {
-            if service.takes_part_in_events() {
-                environment.insert("BUS_URL".to_owned(), bus.clone());
-            }
-            if service.name == "inventory" {
-                environment.insert("REDIS_URL".to_owned(), redis.clone());
-            }
+        if service.name == "inventory" {
+            environment.insert("REDIS_URL".to_owned(), redis.clone());
         }
     }
     Program {

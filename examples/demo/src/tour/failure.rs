@@ -1,8 +1,9 @@
 //! Payment gets slow, then fails, then is well again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::scene::{Scene, Seen, Unlike, all_fine, expect, rush, wave};
 use crate::metrics::Sample;
@@ -24,24 +25,42 @@ pub(super) async fn payment(scene: &mut Scene<'_>) -> Result<String, Unlike> {
     let from = scene.demo.shoppers.street.orders.all().len();
 
     // Slow, but in time for one try.
-    provider(scene, 800, 0.0).await?;
+    provider(scene, &json!({ "delay_ms": 800 })).await?;
     let (slow, refused) =
         waves(scene, "the bulkhead before payment to be full", |slug| slug.starts_with("bulkhead-")).await?;
 
-    provider(scene, 20, 1.0).await?;
+    // The money goes, and the answer does not come back: who asks again under another key pays twice.
+    provider(scene, &json!({ "delay_ms": 20, "lost_rate": 1.0 })).await?;
+    all_fine(&scene.crowd(&[wave(Kind::Order, WAVE)], WAVE_EVERY).await?)?;
+    let charged = scene
+        .eventually(DELAYED_WITHIN, "orders charged without an answer", async |scene| {
+            let charged = scene.ledger.unanswered().await?;
+            Ok(if charged.is_empty() { Err("none".to_owned()) } else { Ok(charged) })
+        })
+        .await?;
+
+    provider(scene, &json!({ "delay_ms": 20, "failure_rate": 1.0 })).await?;
     let (failing, opened) =
         waves(scene, "the breaker before payment to be open", |slug| slug == "breaker-open").await?;
     let delayed = scene
         .eventually(DELAYED_WITHIN, "orders kept as delayed while payment fails", async |scene| {
-            let books = scene.ledger.books().await?;
-            let delayed = books.orders.get("delayed").copied().unwrap_or_default();
-            Ok(if delayed > 0 { Ok(delayed) } else { Err(format!("{:?}", books.orders)) })
+            let orders = scene.ledger.orders().await?;
+            let delayed = orders.into_iter().filter(|(_, fate)| fate.status == "delayed");
+            let delayed: BTreeSet<_> = delayed.map(|(id, _)| id).collect();
+            Ok(if delayed.is_empty() { Err("none".to_owned()) } else { Ok(delayed) })
         })
         .await?;
+    // Paid for, all of them, and still to be told so.
+    expect(charged.is_subset(&delayed), "those charged without an answer to be delayed", "some are not")?;
 
-    provider(scene, 20, 0.0).await?;
+    provider(scene, &json!({ "delay_ms": 20 })).await?;
     let books = scene.settled(SETTLED_WITHIN).await?;
     let promised = scene.kept(from, &books).await?;
+    scene.seen_through(delayed.iter().map(String::as_str)).await?;
+    let orders = scene.ledger.orders().await?;
+    let is_bought = |id: &&String| orders.get(*id).is_some_and(|fate| fate.status == "completed");
+    let bought = charged.iter().filter(is_bought).count();
+    expect(bought == charged.len(), format!("{} orders charged early completed", charged.len()), bought)?;
     let empty = no_recommendations(scene).await?;
     let told = |seen: &Seen| {
         let orders = seen.get(&Kind::Order).cloned().unwrap_or_default();
@@ -49,11 +68,13 @@ pub(super) async fn payment(scene: &mut Scene<'_>) -> Result<String, Unlike> {
     };
     Ok(format!(
         "slow: {}; refused by the bulkhead: {refused}\n\
-         failing: {}; refused by the breaker: {opened}; {delayed} delayed in the books\n\
+         failing: {}; refused by the breaker: {opened}; {} delayed in the books, {} of them charged without an answer\n\
          recovered: all {promised} orders done, by the books {:?}; paid twice 0, not paid 0\n\
          recommendations without their service: {empty}",
         told(&slow),
         told(&failing),
+        delayed.len(),
+        charged.len(),
         books.orders
     ))
 }
@@ -79,12 +100,10 @@ async fn waves(scene: &Scene<'_>, what: &str, is_it: impl Fn(&str) -> bool) -> R
     Ok((seen, refused))
 }
 
-/// Sets how payment's provider behaves.
-async fn provider(scene: &Scene<'_>, delay_ms: u64, failure_rate: f64) -> Result<(), Unlike> {
-    let behaviour =
-        json!({ "delay_ms": delay_ms, "failure_rate": failure_rate, "lost_rate": 0.0, "decline_rate": 0.0 });
+/// Sets how payment's provider behaves; what is not named is well.
+async fn provider(scene: &Scene<'_>, behaviour: &Value) -> Result<(), Unlike> {
     let port = service("payment").map(crate::shop::Service::app).unwrap_or_default();
-    scene.operate(port, "/simulator", &behaviour).await
+    scene.operate(port, "/simulator", behaviour).await
 }
 
 /// What the order's sidecar has refused to send to payment.

@@ -53,7 +53,7 @@ pub(super) async fn promotion(scene: &mut Scene<'_>) -> Result<String, Unlike> {
     let queued = orders.fine.get("queued").copied().unwrap_or_default();
     let taken = orders.failed() == 0 && orders.refused.is_empty() && queued > 0;
     expect(taken, "every order taken, and queued", words(&orders))?;
-    let shed = |sight: &Sight| sight.at_gateway("banyan_denials_total", is_shed_recommendation);
+    let shed = |sight: &Sight| sight.at_gateway("banyan_shed_total", is_recommendation);
     let shed = shed(&after) - shed(&sight);
     expect(shed > 0.0, "recommendations to be left out by the gateway", shed)?;
 
@@ -105,6 +105,7 @@ async fn ordinary(scene: &Scene<'_>) -> Result<impl Fn(Kind) -> f64 + use<>, Unl
     })
 }
 
-fn is_shed_recommendation(sample: &Sample) -> bool {
-    sample.label("slug") == "overloaded" && sample.label("route").ends_with("recommendations")
+/// Whoever is shed gets the empty list of the fallback.
+fn is_recommendation(sample: &Sample) -> bool {
+    sample.label("target") == "recommendation"
 }

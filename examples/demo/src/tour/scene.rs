@@ -188,13 +188,11 @@ impl<'d> Scene<'d> {
         .await
     }
 
-    /// Everything the shop has promised since `from` is in its books, and the money is right.
+    /// Everything the shop has promised since `from` is in its books and was seen through, and the money is right.
     pub async fn kept(&self, from: usize, books: &Books) -> Result<usize, Unlike> {
-        let orders = self.ledger.orders().await?;
         let promised = self.demo.shoppers.street.orders.all();
         let promised = promised.get(from..).unwrap_or_default();
-        let lost = promised.iter().filter(|placed| !orders.contains_key(&placed.id)).count();
-        expect(lost == 0, "every order in the books", format!("{lost} of {} are not", promised.len()))?;
+        self.seen_through(promised.iter().map(|placed| placed.id.as_str())).await?;
         let Books { doubled, unpaid, kept_money, .. } = *books;
         expect(
             (doubled, unpaid, kept_money) == (0, 0, 0),
@@ -202,6 +200,25 @@ impl<'d> Scene<'d> {
             format!("{doubled} paid twice, {unpaid} not paid, {kept_money} paid and not delivered"),
         )?;
         Ok(promised.len())
+    }
+
+    /// Each of these orders is in the books, and is completed, or is refused for a reason the shopper has to bear.
+    pub async fn seen_through<'i>(&self, ids: impl Iterator<Item = &'i str>) -> Result<(), Unlike> {
+        let orders = self.ledger.orders().await?;
+        let mut unlike = Vec::new();
+        for id in ids {
+            match orders.get(id) {
+                Some(fate) if fate.is_fair() => {}
+                Some(fate) => unlike.push(format!("{id} is {}: {}", fate.status, fate.reason)),
+                None => unlike.push(format!("{id} is in no book")),
+            }
+        }
+        let (many, first) = (unlike.len(), unlike.first().map_or("", String::as_str));
+        expect(
+            unlike.is_empty(),
+            "every order completed or honestly refused",
+            format!("{many} are not; {first}"),
+        )
     }
 
     /// Has nothing crashed?
