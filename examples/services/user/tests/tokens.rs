@@ -60,7 +60,7 @@ fn gateway_says(jwks: &Value, token: &str, later_ms: i64) -> Result<Map<String, 
     assert!(keys.skipped().is_empty(), "{:?}", keys.skipped());
     let (keyring, cache) =
         (Keyring::fixed(keys), TokenCache::new(TokenCacheSettings::default(), [1, 2, 3, 4]));
-    let check = TokenCheck { issuer: &issuer.unwrap(), keyring: &keyring, cache: &cache };
+    let check = TokenCheck { issuer: &issuer.unwrap(), keyring: &keyring, cache: &cache, last: None };
     let now = Now { unix_secs: u64::try_from((now_ms() + later_ms) / 1000).unwrap(), ..Now::default() };
     check.verify(token, now, Asked::Already, &mut Silent).map(|claims| claims.all.clone())
 }
