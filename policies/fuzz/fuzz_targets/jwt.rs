@@ -29,6 +29,6 @@ fuzz_target!(|data: &[u8]| {
     let _ = KeySet::from_jwks(data);
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = KeySet::from_pem(text);
-    let check = TokenCheck { issuer: &ISSUER, keyring: &KEYRING, cache: &CACHE };
+    let check = TokenCheck { issuer: &ISSUER, keyring: &KEYRING, cache: &CACHE, last: None };
     assert!(check.verify(text, Now::default(), Asked::Already, &mut Silent).is_err());
 });
