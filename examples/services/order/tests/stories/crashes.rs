@@ -152,7 +152,7 @@ async fn killed_at_any_moment_no_order_is_lost_and_none_is_paid_twice() {
     let keys: Vec<_> = (0..ORDERS).map(|n| format!("k-{n}")).collect();
     for life in 1..=LIVES {
         let mut process = world.start(&[]).await;
-        let (before, _) = progress(&database).await;
+        let (before, _) = progress(database).await;
         let placing = async {
             let keys = known_in(life, &keys).iter();
             join_all(keys.map(async |key| world.place(&process, key, "tok_visa").await)).await;
@@ -160,11 +160,11 @@ async fn killed_at_any_moment_no_order_is_lost_and_none_is_paid_twice() {
         };
         // Each life gets a little further than the one before.
         tokio::select! {
-            () = is_busy(&database, before, 10 * life) => {}
+            () = is_busy(database, before, 10 * life) => {}
             () = placing => {}
         }
         process.child.kill().await.unwrap();
-        assert!(progress(&database).await.1 > 0, "in life {life} it dies with orders under way");
+        assert!(progress(database).await.1 > 0, "in life {life} it dies with orders under way");
     }
     let process = world.start(&[]).await;
     let ends = join_all(keys.iter().map(|key| world.ends(&process, key, "tok_visa"))).await;

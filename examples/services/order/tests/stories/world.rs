@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use chassis::testing::{Tried, until};
+use chassis::testing::{Tried, postgres, until};
 use serde_json::{Value, json};
 use sqlx::{AnyConnection, Connection, Row};
 use tempfile::TempDir;
@@ -17,7 +17,8 @@ pub struct World {
     neighbours: Neighbours,
     inventory: Tried,
     payment: Tried,
-    directory: TempDir,
+    database: String,
+    _directory: TempDir,
     client: reqwest::Client,
 }
 
@@ -39,21 +40,24 @@ impl World {
         let staff = [("x-user-id", "s-1"), ("x-user-roles", "staff")];
         let stocked = inventory.ask("PUT", "/api/inventory/p-1", &staff, &json!({ "on_hand": stock })).await;
         assert!(matches!(stocked.status, 200 | 201), "{stocked:?}");
+        let directory = tempfile::tempdir().unwrap();
+        let file = format!("sqlite://{}", directory.path().join("orders").display());
         Self {
             neighbours: Neighbours::start().await,
             inventory,
             payment,
-            directory: tempfile::tempdir().unwrap(),
+            database: postgres().await.unwrap().unwrap_or(file),
+            _directory: directory,
             client: reqwest::Client::new(),
         }
     }
 
-    /// The file of an instance whose settings name no other database.
-    pub fn database(&self) -> String {
-        format!("sqlite://{}", self.directory.path().join("orders").display())
+    /// The database of an instance whose settings name no other.
+    pub fn database(&self) -> &str {
+        &self.database
     }
 
-    /// Starts an instance with these settings. The database is a file unless they name one.
+    /// Starts an instance with these settings.
     pub async fn start(&self, settings: &[(&str, &str)]) -> Process {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop-order"));
         command.env("LISTEN", "127.0.0.1:0").env("DATABASE_URL", self.database());
