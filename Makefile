@@ -23,7 +23,7 @@ check: compiler ## format, lints, the house's rules
 test: needs ## everything that can fail: decisions, golden documents, properties, interleavings
 	$(CARGO) test --workspace --locked
 	SHOP_TEST_POSTGRES=start $(CARGO) test --workspace --locked $(addprefix --test ,$(STORIES))
-	BANYAN_DATA_PATH=short $(CARGO) test --locked -p banyan-gateway --test it
+	BANYAN_DATA_PATH=pingora $(CARGO) test --locked -p banyan-gateway --test it
 	$(MAKE) loom
 
 conformance: needs ## public suites against the gateway, on both of its roads: h2spec, W3C trace context, Autobahn

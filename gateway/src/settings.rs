@@ -60,8 +60,8 @@ pub struct Settings {
     /// How long readiness says no before listening ends, so that load balancers see it.
     #[arg(long, env = "BANYAN_DRAIN_NOTICE", default_value = "0s", value_name = "TIME")]
     pub drain_notice: Wait,
-    /// Which way requests take. The short one is new.
-    #[arg(long, env = "BANYAN_DATA_PATH", default_value = "pingora", value_name = "PATH")]
+    /// Which way requests take.
+    #[arg(long, env = "BANYAN_DATA_PATH", default_value = "short", value_name = "PATH")]
     pub data_path: DataPath,
     /// A socket over which the next process takes the listening sockets, and from which this one takes them.
     #[arg(long, env = "BANYAN_TAKE_OVER", value_name = "SOCKET")]
@@ -73,7 +73,7 @@ pub struct Settings {
 pub enum DataPath {
     /// Pingora's proxy carries every request.
     Pingora,
-    /// One function of ours carries what is simple, and Pingora's proxy the rest.
+    /// One function of ours carries them; Pingora's proxy tunnels, and what goes to targets that speak HTTP/2.
     Short,
 }
 
@@ -95,7 +95,7 @@ impl Settings {
             body_rate_min: Bytes(240),
             drain_limit: Wait(Duration::from_secs(30)),
             drain_notice: Wait(Duration::ZERO),
-            data_path: DataPath::Pingora,
+            data_path: DataPath::Short,
             take_over: None,
         }
     }

@@ -17,7 +17,7 @@ pub struct World {
 
 /// Is it the short road? Every story is told on both.
 pub fn short() -> bool {
-    std::env::var("BANYAN_DATA_PATH").is_ok_and(|path| path == "short")
+    std::env::var("BANYAN_DATA_PATH").map_or(true, |path| path != "pingora")
 }
 
 /// Starts a gateway with this document.
@@ -33,8 +33,8 @@ pub fn world_with(document: &str, change: impl FnOnce(&mut Settings)) -> World {
     let mut settings = Settings::new(&path);
     settings.listen = vec![ListenAt::Tcp(([127, 0, 0, 1], 0).into())];
     settings.workers = Some(1);
-    if short() {
-        settings.data_path = gateway::settings::DataPath::Short;
+    if !short() {
+        settings.data_path = gateway::settings::DataPath::Pingora;
     }
     change(&mut settings);
     let gateway = Gateway::start(&settings).unwrap_or_else(|error| panic!("{error}"));
