@@ -15,7 +15,7 @@ use policies::headers::hop;
 use policies::reply::Reply;
 use policies::verdict::Fault;
 use shell::exchange::{Connection, Exchange};
-use shell::listen::{Conn, Facts, Fence};
+use shell::listen::{Conn, Dropped, Facts, Fence};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::Read;
@@ -149,6 +149,9 @@ impl Http1 {
         if self.parts.version == Version::HTTP_10 {
             // It knows no chunks: the body ends with the connection.
             answer.headers.remove(TRANSFER_ENCODING);
+            if matches!(body, AnswerBody::Chunked | AnswerBody::UntilClose) {
+                self.conn.dropped_as(Dropped::Error);
+            }
         } else if matches!(body, AnswerBody::Chunked | AnswerBody::UntilClose) {
             answer.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             self.goes = Goes::BetweenChunks;
@@ -203,7 +206,11 @@ impl Http1 {
         if self.goes != Goes::AsItIs {
             self.conn.write_all(&head::last_chunk(trailers)).await?;
         }
-        self.conn.flush().await
+        self.conn.flush().await?;
+        if self.parts.version == Version::HTTP_10 {
+            self.conn.dropped_as(Dropped::End);
+        }
+        Ok(())
     }
 }
 
