@@ -10,6 +10,7 @@
 
 mod admin;
 mod asks;
+mod both_roads;
 mod collector;
 mod copies;
 mod decides;
