@@ -5,9 +5,12 @@ use http::header::{self, HeaderName, HeaderValue};
 use super::Fields;
 use super::names::{X_REQUEST_ID, is_hop_by_hop, is_ours};
 
-/// Edits that have been looked over. Made once, applied to every message.
+/// Edits that have been looked over. Made once, applied to every message; most routes have none.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Edits {
+pub struct Edits(Option<Box<Lists>>);
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Lists {
     add: Vec<(HeaderName, HeaderValue)>,
     remove: Vec<HeaderName>,
     set: Vec<(HeaderName, HeaderValue)>,
@@ -43,25 +46,28 @@ impl Edits {
         if added.chain(&remove).any(|name| *name == header::HOST) {
             return Err(EditError::Host);
         }
-        Ok(Self { add, remove, set })
+        let lists = Lists { add, remove, set };
+        let none = lists.add.is_empty() && lists.remove.is_empty() && lists.set.is_empty();
+        Ok(Self((!none).then(|| Box::new(lists))))
     }
 
     /// Removes, then sets, then adds: so a document can say "none but this".
     pub fn apply(&self, fields: &mut impl Fields) {
-        for name in &self.remove {
+        let Some(lists) = &self.0 else { return };
+        for name in &lists.remove {
             fields.remove(name);
         }
-        for (name, value) in &self.set {
+        for (name, value) in &lists.set {
             fields.set(name.clone(), value.clone());
         }
-        for (name, value) in &self.add {
+        for (name, value) in &lists.add {
             fields.append(name.clone(), value.clone());
         }
     }
 
     /// Is there nothing to do?
     pub fn is_empty(&self) -> bool {
-        self.add.is_empty() && self.remove.is_empty() && self.set.is_empty()
+        self.0.is_none()
     }
 }
 

@@ -11,6 +11,9 @@ use super::Fields;
 /// The largest integer of a structured field, RFC 9651 §3.3.1.
 const INTEGER_MAX: u64 = 999_999_999_999_999;
 
+/// Usual texts are shorter.
+const ROOM: usize = 64;
+
 /// Where one limit stands, for the caller to see.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Standing<'a> {
@@ -28,7 +31,7 @@ pub struct Standing<'a> {
 
 /// Sets `RateLimit-Policy` (what the limits are) and `RateLimit` (where they stand). Nothing for no limits.
 pub fn set_standings(fields: &mut impl Fields, standings: &[Standing<'_>]) {
-    let (mut policies, mut limits) = (String::new(), String::new());
+    let (mut policies, mut limits) = (String::with_capacity(ROOM), String::with_capacity(ROOM));
     for (index, standing) in standings.iter().enumerate() {
         let comma = if index == 0 { "" } else { ", " };
         for list in [&mut policies, &mut limits] {
@@ -42,7 +45,7 @@ pub fn set_standings(fields: &mut impl Fields, standings: &[Standing<'_>]) {
         let _ = write!(limits, ";r={left};t={reset}");
     }
     for (name, text) in [("ratelimit-policy", policies), ("ratelimit", limits)] {
-        if let (false, Ok(value)) = (text.is_empty(), HeaderValue::try_from(text)) {
+        if let (false, Ok(value)) = (text.is_empty(), HeaderValue::from_str(&text)) {
             fields.set(HeaderName::from_static(name), value);
         }
     }

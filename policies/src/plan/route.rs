@@ -29,7 +29,8 @@ use crate::units::Share;
 /// The time a request has where nobody says otherwise: longer than any page, short enough that nothing piles up for ever.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A route.
+/// A route. What only some routes have lies elsewhere: of thousands of routes the next one asked for is in no cache of the
+/// processor, and every line of it that a request looks at is waited for.
 #[derive(Debug)]
 pub struct Route {
     /// Its name in the document.
@@ -49,23 +50,23 @@ pub struct Route {
     /// The largest request body.
     pub body_max: Option<u64>,
     /// Trying again.
-    pub retry: Option<Retry>,
+    pub retry: Option<Box<Retry>>,
     /// A second try for slow reads: after so long.
-    pub hedge: Option<Hedge>,
+    pub hedge: Option<Box<Hedge>>,
     /// What is answered when the target cannot.
-    pub fallback: Option<Fallback>,
+    pub fallback: Option<Box<Fallback>>,
     /// Failures made on purpose.
-    pub fault: Option<fault::Settings>,
+    pub fault: Option<Box<fault::Settings>>,
     /// What happens to the path.
-    pub path: Option<PathEdit>,
+    pub path: Option<Box<PathEdit>>,
     /// The Host the target sees, if the route says one.
-    pub host: Option<HeaderValue>,
+    pub host: Option<Box<HeaderValue>>,
     /// What happens to the request's header fields.
     pub request_headers: Edits,
     /// What happens to the answer's header fields.
     pub answer_headers: Edits,
     /// Which web pages may call.
-    pub cors: Option<Cors>,
+    pub cors: Option<Box<Cors>>,
     /// Does it carry gRPC, said or seen?
     pub grpc: Grpc,
     /// Does the route enforce, or only observe?
@@ -99,9 +100,9 @@ pub enum Action {
     /// Sends on.
     Forward(Side),
     /// Sends on, to one of two.
-    Migrate(Migration),
+    Migrate(Box<Migration>),
     /// Sends the client elsewhere.
-    Redirect(Redirect),
+    Redirect(Box<Redirect>),
 }
 
 /// A target of a route, with the breaker between the two.
@@ -301,19 +302,27 @@ pub(super) fn compile(
         deadline: own.deadline.map_or(DEADLINE, |wait| wait.0),
         deadline_holds: own.deadline.map_or(Holds::ForTheBeginning, |_| Holds::ToTheEnd),
         body_max: own.body_limit.map(|bytes| bytes.0),
-        retry: own.retry.map(|retry| retrying(notion, path, retry, mode)),
-        hedge: own.hedge.map(|hedge| hedging(notion, path, hedge, own.retry, mode)),
-        fallback: own.fallback.and_then(|fallback| falling_back(notion, path, fallback, breaker)),
-        fault: own.fault.map(|fault| fault::Settings {
-            share: fault.share.unwrap_or_default(),
-            delay: fault.delay.map(|wait| wait.0),
-            abort: fault.abort.and_then(|status| StatusCode::from_u16(status).ok()),
+        retry: own.retry.map(|retry| Box::new(retrying(notion, path, retry, mode))),
+        hedge: own.hedge.map(|hedge| Box::new(hedging(notion, path, hedge, own.retry, mode))),
+        fallback: own
+            .fallback
+            .and_then(|fallback| falling_back(notion, path, fallback, breaker))
+            .map(Box::new),
+        fault: own.fault.map(|fault| {
+            Box::new(fault::Settings {
+                share: fault.share.unwrap_or_default(),
+                delay: fault.delay.map(|wait| wait.0),
+                abort: fault.abort.and_then(|status| StatusCode::from_u16(status).ok()),
+            })
         }),
-        path: own.rewrite.and_then(path_edit),
-        host: own.rewrite.and_then(|rewrite| HeaderValue::from_str(rewrite.host.as_deref()?).ok()),
+        path: own.rewrite.and_then(path_edit).map(Box::new),
+        host: own
+            .rewrite
+            .and_then(|rewrite| HeaderValue::from_str(rewrite.host.as_deref()?).ok())
+            .map(Box::new),
         request_headers: own.headers.and_then(|headers| edits(headers.request.as_ref()?)).unwrap_or_default(),
         answer_headers: own.headers.and_then(|headers| edits(headers.response.as_ref()?)).unwrap_or_default(),
-        cors: own.cors.map(|cors| sharing(cors, written)),
+        cors: own.cors.map(|cors| Box::new(sharing(cors, written))),
         grpc: if written.grpc { Grpc::Always } else { Grpc::IfSeen },
         mode,
     })
@@ -331,7 +340,7 @@ fn action(
         return Some(Action::Answer(fixed(answer)));
     }
     if let Some(redirect) = &written.redirect {
-        return Some(Action::Redirect(Redirect {
+        return Some(Action::Redirect(Box::new(Redirect {
             status: redirect
                 .status
                 .and_then(|status| StatusCode::from_u16(status).ok())
@@ -339,17 +348,17 @@ fn action(
             scheme: redirect.scheme.clone(),
             host: redirect.host.clone(),
             path: redirect.path.as_deref().and_then(|path| Template::parse(path).ok()),
-        }));
+        })));
     }
     if let Some(migrate) = &written.migrate {
-        return Some(Action::Migrate(Migration {
+        return Some(Action::Migrate(Box::new(Migration {
             from: side(notion, path, notion.target(migrate.from.as_str())?, breaker),
             to: side(notion, path, notion.target(migrate.to.as_str())?, breaker),
             stick_to: migrate.stick_to.as_ref().map_or(CountedBy::User, CountedBy::compile),
             share: first_share(migrate),
             written: migrate.clone(),
             mode: mode.and(migrate.mode),
-        }));
+        })));
     }
     let to = match &written.to {
         Some(to) => notion.target(to.as_str()),

@@ -75,19 +75,20 @@ impl RouteCells {
 }
 
 /// One core's counts of one pair. Written by one thread only, so that counting is a load and a store; aligned so that no two
-/// cores write to one line of the cache.
+/// cores write to one line of the cache. What every request counts stands in front and together: of many routes the next one
+/// is in no cache.
 #[derive(Default)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 struct Cell {
+    attempts: [AtomicU64; OUTCOMES.len()],
+    micros: AtomicU64,
+    retries: AtomicU64,
+    buckets: [AtomicU64; BOUNDS.len() + 1],
     kinds: Slots<KINDS>,
     /// What found no place among the kinds, by the first digit of its status: a 503 must not hide behind many 404s.
     classes: [AtomicU64; 6],
     slugs: Slots<SLUGS>,
     observed: Slots<SLUGS>,
-    buckets: [AtomicU64; BOUNDS.len() + 1],
-    micros: AtomicU64,
-    retries: AtomicU64,
-    attempts: [AtomicU64; OUTCOMES.len()],
 }
 
 /// The key of what found no place.
@@ -202,7 +203,9 @@ impl Metrics {
             add(bucket, 1);
         }
         add(&cell.micros, micros);
-        add(&cell.retries, u64::from(record.retries));
+        if record.retries > 0 {
+            add(&cell.retries, u64::from(record.retries));
+        }
     }
 
     pub(super) fn malformed(&self, slug: &'static str) {
