@@ -24,7 +24,9 @@ pub fn tellable(mut case: Case) -> Case {
         if case.speaks == Speaks::Http2 {
             exchange.ask.version = "HTTP/2";
             // After a request with a body Pingora may leave the next stream without an answer.
-            exchange.ask.body = Body::None;
+            if index != last || case.together {
+                exchange.ask.body = Body::None;
+            }
         }
         for answer in &mut exchange.answers {
             // Whoever answers before the request's end may be heard before or after the rest of it has left.

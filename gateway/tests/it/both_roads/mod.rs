@@ -232,5 +232,5 @@ fn both_roads_do_the_same_for_http1() {
 
 #[test]
 fn both_roads_do_the_same_for_http2() {
-    compare(Speaks::Http2, 300);
+    compare(Speaks::Http2, 400);
 }
