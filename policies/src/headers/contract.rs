@@ -83,7 +83,9 @@ impl Carried {
         strip(fields);
         fields.set(X_REQUEST_ID, self.request_id.value().clone());
         if let Some(attempt) = self.attempt {
-            fields.set(X_BANYAN_ATTEMPT, attempt.min(ATTEMPT_MAX).into());
+            // Almost all are the first.
+            let first = HeaderValue::from_static("1");
+            fields.set(X_BANYAN_ATTEMPT, if attempt == 1 { first } else { attempt.min(ATTEMPT_MAX).into() });
         }
         if let Some(left) = self.deadline_left {
             // Rounded down: the next hop must not think it has longer than we have.

@@ -85,7 +85,6 @@ impl Exchange {
             Ok(asked) => asked,
             Err(denial) => return Opening::Reply(self.reply(denial.into(), None), Connection::Close),
         };
-        let (carried, client) = (asked.carried.clone(), asked.client);
         self.asked = Some(asked);
         if self.core.way == Way::Inbound
             && let Err(denial) = planned.plan.mesh.admits(&facts.peer, &mut Silent)
@@ -104,11 +103,14 @@ impl Exchange {
         if let Some(refused) = self.misdirected(&facts, &clean) {
             return Opening::Reply(refused, Connection::Close);
         }
+        let Some(asked) = &self.asked else {
+            return Opening::Reply(self.reply(Fault::Internal.into(), None), Connection::Close);
+        };
         let mut ask = Ask {
             incoming: &incoming,
             clean: &clean,
-            carried: &carried,
-            client,
+            carried: &asked.carried,
+            client: asked.client,
             now: self.began,
             roll: roll(),
             asked: KeysAsked::NotYet,

@@ -114,14 +114,14 @@ pub fn write(
         Writes::Forwarded => (false, true),
         Writes::XForwarded => (true, false),
     };
-    let list = wants_list.then(|| told.list(peer));
+    let list = wants_list.then(|| told.list(peer)).flatten();
     let forwarded = wants_forwarded.then(|| told.forwarded(headers, peer, asked));
     match trusted {
         Trusted::No => remove_where(fields, is_hearsay),
         Trusted::Yes => remove_where(fields, is_written),
     }
     if let Some(list) = list {
-        put(fields, X_FORWARDED_FOR, list);
+        fields.set(X_FORWARDED_FOR, list);
         told.write_details(fields);
     }
     if let Some(forwarded) = forwarded {
@@ -170,7 +170,7 @@ impl Told {
         }
     }
 
-    fn list(&self, peer: &Peer) -> String {
+    fn list(&self, peer: &Peer) -> Option<HeaderValue> {
         let mut text = String::with_capacity(64);
         if self.dialect == Dialect::XForwarded {
             for address in self.chain.farthest_first() {
@@ -179,7 +179,8 @@ impl Told {
             }
         }
         let _ = write!(text, "{}", peer.address.to_canonical());
-        text
+        // Copied: a String with room to spare would be kept in two pieces.
+        HeaderValue::from_str(&text).ok()
     }
 
     fn forwarded(&self, headers: &HeaderMap, peer: &Peer, asked: AskedFor<'_>) -> String {
