@@ -129,7 +129,8 @@ fn a_request_and_its_answer_are_copied_for_whoever_asks_and_nobody_waits_for_tha
     let copy = || told(&mut copies.lock().unwrap().pop().unwrap());
     assert_eq!(ask("/echo", "").status, 200);
     assert!(copies.lock().unwrap().is_empty(), "nobody asks for a copy of this");
-    let whole = "/raw/HTTP/1.1_200_OK~Content-Length:_4~~done";
+    // Without the second field it would be a connection to use again, which the service then closes: see `after::Stale`.
+    let whole = "/raw/HTTP/1.1_200_OK~Content-Length:_4~Connection:_close~~done";
     let answer = ask(whole, "Copy: 13\r\n");
     assert_eq!((answer.status, answer.body.as_str()), (200, "done"));
     let all = copy();
