@@ -276,44 +276,14 @@ impl std::str::FromStr for LogTo {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 mod tests {
-    use http::{Method, Version};
-    use policies::request::{Secure, Way};
-
     use super::*;
+    use crate::telemetry::an_answered_request;
 
     /// As many as a page takes, and many times more than wake the writer.
     const EACH: u64 = 3000;
 
     fn record(host: &str, number: u64) -> Record<'_> {
-        Record {
-            at: Duration::ZERO,
-            took: Duration::from_millis(1),
-            first_byte: None,
-            generation: 1,
-            way: Way::Edge,
-            request_id: "",
-            client: None,
-            method: &Method::GET,
-            host,
-            path: "/",
-            version: Version::HTTP_11,
-            secure: Secure::Plain,
-            route: "",
-            target: "",
-            endpoint: "",
-            status: Some(200),
-            slug: None,
-            observed: &[],
-            fell_back: None,
-            attempts: 1,
-            retries: 0,
-            bytes_in: number,
-            bytes_out: 0,
-            caller: None,
-            priority: None,
-            trace: None,
-            user_agent: None,
-        }
+        Record { host, bytes_in: number, ..an_answered_request() }
     }
 
     fn log_to(path: &Path, workers: usize) -> AccessLog {

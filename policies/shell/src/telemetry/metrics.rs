@@ -397,40 +397,12 @@ fn histogram(buckets: &[u64; BOUNDS.len() + 1], sum: Duration) -> proto::Histogr
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 mod tests {
     use http::{Method, Version};
-    use policies::request::Secure;
 
     use super::*;
+    use crate::telemetry::an_answered_request;
 
     fn record(method: &Method) -> Record<'_> {
-        Record {
-            way: Way::Edge,
-            at: Duration::ZERO,
-            took: Duration::from_millis(1),
-            first_byte: None,
-            generation: 1,
-            request_id: "",
-            client: None,
-            method,
-            host: "shop.example",
-            path: "/",
-            version: Version::HTTP_11,
-            secure: Secure::Plain,
-            route: "orders",
-            target: "monolith",
-            endpoint: "",
-            status: Some(200),
-            slug: None,
-            observed: &[],
-            fell_back: None,
-            attempts: 1,
-            retries: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            caller: None,
-            priority: None,
-            trace: None,
-            user_agent: None,
-        }
+        Record { method, host: "shop.example", route: "orders", target: "monolith", ..an_answered_request() }
     }
 
     /// What is told of ours; how many files the process has open is not.

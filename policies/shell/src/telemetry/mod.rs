@@ -113,3 +113,37 @@ impl Worker {
         self.telemetry.traces.tell(span);
     }
 }
+
+/// What tests tell: a GET that was answered, about which nothing else is known.
+#[cfg(test)]
+fn an_answered_request() -> Record<'static> {
+    Record {
+        at: Duration::ZERO,
+        took: Duration::from_millis(1),
+        first_byte: None,
+        generation: 1,
+        way: policies::request::Way::Edge,
+        request_id: "",
+        client: None,
+        method: &http::Method::GET,
+        host: "",
+        path: "/",
+        version: http::Version::HTTP_11,
+        secure: policies::request::Secure::Plain,
+        route: "",
+        target: "",
+        endpoint: "",
+        status: Some(200),
+        slug: None,
+        observed: &[],
+        fell_back: None,
+        attempts: 1,
+        retries: 0,
+        bytes_in: 0,
+        bytes_out: 0,
+        caller: None,
+        priority: None,
+        trace: None,
+        user_agent: None,
+    }
+}
