@@ -38,6 +38,18 @@ def run(scenario, peers, load, options):
     return rounds
 
 
+def answered(s, path, host, of):
+    """A connection on which one request has been made, and its answer read to the backend's last bytes."""
+    s.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: bench\r\n\r\n".encode())
+    got = b""
+    while not got.endswith(b"x" * 64):
+        part = s.recv(65536)
+        if not part:
+            raise RuntimeError(f"{of}: {got!r}")
+        got += part
+    return s
+
+
 def costs(rounds):
     """Microseconds a request: [{peer: cost}]."""
     return [{peer: turn.cpu / turn.gave * 1e6 for peer, turn in found.items()} for found in rounds]

@@ -334,14 +334,7 @@ request = function() n = n + 1; return made[n % {TARGETS}] end""")
             s = socket.create_connection(("127.0.0.1", proxies.at))
             if scenario == "inbound-mtls":
                 s = shows.wrap_socket(s)
-            s.sendall(b"GET /x HTTP/1.1\r\nHost: order\r\nUser-Agent: bench\r\n\r\n")
-            got = b""
-            while not got.endswith(b"x" * 64):
-                part = s.recv(65536)
-                if not part:
-                    raise RuntimeError(f"{scenario}, {peer}: {got!r}")
-                got += part
-            held.append(s)
+            held.append(rounds.answered(s, "/x", "order", f"{scenario}, {peer}"))
         try:
             ready(proxies.at)
             one()
