@@ -51,7 +51,7 @@ struct Page(Mutex<Lines>);
 
 #[derive(Default)]
 struct Lines {
-    text: String,
+    text: Vec<u8>,
     count: u64,
 }
 
@@ -91,7 +91,7 @@ impl AccessLog {
                 return self.desk.lose(1);
             }
             record.write(&mut lines.text);
-            lines.text.push('\n');
+            lines.text.push(b'\n');
             lines.count += 1;
             (lines.count == 1, lines.text.len() >= PAGE_FULL)
         };
@@ -204,7 +204,7 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        let (desk, mut taken) = (self.desk.clone(), String::new());
+        let (desk, mut taken) = (self.desk.clone(), Vec::new());
         loop {
             desk.gather();
             let closed = desk.closed.load(Ordering::SeqCst);
@@ -236,13 +236,12 @@ impl Writer {
     }
 
     /// A write that fails loses its lines; the next one is tried again.
-    fn write(&mut self, lines: &str, count: u64) {
+    fn write(&mut self, lines: &[u8], count: u64) {
         if self.desk.reopen.swap(false, Ordering::Relaxed) {
             self.out.renew();
         }
         let begun = if self.torn { self.out.write_all(b"\n") } else { Ok(()) };
-        let written =
-            begun.and_then(|()| self.out.write_all(lines.as_bytes())).and_then(|()| self.out.flush());
+        let written = begun.and_then(|()| self.out.write_all(lines)).and_then(|()| self.out.flush());
         self.torn = written.is_err();
         if self.torn {
             self.desk.lose(count);
@@ -335,7 +334,7 @@ mod tests {
         let desk = Arc::new(Desk { pages: [Page::default()].into(), ..Desk::default() });
         let log = AccessLog { desk, writer: Some(std::thread::current()) };
         let line = {
-            let mut line = String::new();
+            let mut line = Vec::new();
             record("shop", 0).write(&mut line);
             line.len() + 1
         };

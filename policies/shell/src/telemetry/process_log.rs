@@ -25,7 +25,7 @@ struct ProcessLog {
 enum Told {
     /// To be answered when everything before it has been written.
     Flush(SyncSender<()>),
-    Line(String),
+    Line(Vec<u8>),
 }
 
 /// Begins to write the log. A second call changes nothing.
@@ -36,7 +36,7 @@ pub fn install() {
             // Nobody to tell if nobody listens.
             let _ = match told {
                 Told::Flush(done) => done.try_send(()).map_err(std::io::Error::other),
-                Told::Line(line) => std::io::stderr().write_all(line.as_bytes()),
+                Told::Line(line) => std::io::stderr().write_all(&line),
             };
         }
     });
@@ -68,14 +68,14 @@ impl Log for ProcessLog {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let mut line = String::from("{\"time\":\"");
+        let mut line = b"{\"time\":\"".to_vec();
         timestamp(&mut line, crate::clock::unix());
         let words = serde_json::Value::from(record.args().to_string());
         let level = record.level().as_str().to_ascii_lowercase();
-        line.push_str(&format!(
-            "\",\"level\":\"{level}\",\"target\":\"{}\",\"message\":{words}}}\n",
-            record.target()
-        ));
+        let target = record.target();
+        line.extend(
+            format!("\",\"level\":\"{level}\",\"target\":\"{target}\",\"message\":{words}}}\n").bytes(),
+        );
         if self.lines.try_send(Told::Line(line)).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
