@@ -293,10 +293,7 @@ fn outgoing(client: &Client, exchange: &mut Exchange, upload: &mut Upload) -> Re
     }
     let target = exchange.outgoing_target();
     if let Some(host) = exchange.outgoing_host() {
-        match HeaderValue::try_from(host) {
-            Ok(host) => drop(fields.insert(HOST, host)),
-            Err(_) => return Err(exchange.malformed(Denial::BadTarget)),
-        }
+        fields.insert(HOST, host);
     }
     if upload.is_in_chunks() {
         fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderValue, Request, Response, Uri, Version, header};
+use http::{Request, Response, Uri, Version, header};
 use http_body::Body;
 use hyper::body::Incoming;
 use policies::headers::hop::Next;
@@ -138,21 +138,21 @@ impl Way {
         }
         let (target, host) = (self.exchange.outgoing_target(), self.exchange.outgoing_host());
         let next = self.exchange.next_hop();
-        let uri = match (next, &host) {
+        let uri = match (next, host) {
             (Next::Http2, Some(host)) => {
                 headers.remove(header::HOST);
                 let scheme = if attempt.endpoints.shape.material.is_some() { "https" } else { "http" };
+                let host = host.to_str().unwrap_or_default();
                 Uri::from_maybe_shared(Bytes::from(format!("{scheme}://{host}{target}")))
             }
-            _ => Uri::from_maybe_shared(Bytes::from(target)),
+            (_, host) => {
+                if let Some(host) = host {
+                    headers.insert(header::HOST, host);
+                }
+                Uri::from_maybe_shared(Bytes::from(target.into_owned()))
+            }
         };
-        let host = host.map(|host| HeaderValue::try_from(host).ok());
-        let (Ok(uri), None | Some(Some(_))) = (uri, &host) else {
-            return Err(self.malformed(Denial::BadTarget));
-        };
-        if let (Next::Http1, Some(Some(host))) = (next, host) {
-            headers.insert(header::HOST, host);
-        }
+        let Ok(uri) = uri else { return Err(self.malformed(Denial::BadTarget)) };
         let body = self.upload.as_ref().map_or(Outgoing::Nothing, Upload::again);
         let mut request = Request::new(body);
         *request.method_mut() = self.parts.method.clone();

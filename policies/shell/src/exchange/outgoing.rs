@@ -1,6 +1,9 @@
 //! The head as it goes to the target. The order matters, and is told in `policies::headers`: first what was meant for us
 //! leaves, then what a client could have forged, then ours and the route's comes in.
 
+use std::borrow::Cow;
+
+use http::HeaderValue;
 use policies::admit::Permit;
 use policies::document::target::{HostSent, Protocol};
 use policies::headers::{
@@ -23,33 +26,33 @@ impl Exchange {
     }
 
     /// The target of the request line: the very path the policies judged, rewritten where the route says so.
-    pub fn outgoing_target(&self) -> String {
-        let Some(asked) = &self.asked else { return "/".to_owned() };
+    pub fn outgoing_target(&self) -> Cow<'_, str> {
+        let Some(asked) = &self.asked else { return "/".into() };
         match self.permit.as_ref().and_then(|permit| permit.path()) {
-            None => asked.target().to_owned(),
+            None => asked.target().into(),
             Some(path) => match asked.target().get(asked.path_bytes..) {
-                Some(query) => format!("{path}{query}"),
-                None => path.to_owned(),
+                None | Some("") => path.into(),
+                Some(query) => format!("{path}{query}").into(),
             },
         }
     }
 
-    /// The Host the target sees.
-    pub fn outgoing_host(&self) -> Option<String> {
+    /// The Host the target sees. The guard has read the client's, so it is one that can be sent.
+    pub fn outgoing_host(&self) -> Option<HeaderValue> {
         let (asked, side) = (self.asked.as_ref()?, self.side()?);
         let route = self.permit.as_ref()?.route();
         if let Some(host) = &route.host {
-            return host.to_str().ok().map(str::to_owned);
+            return Some(HeaderValue::clone(host));
         }
         match side.target.host {
             HostSent::Target => {
-                self.planned.upstream(&side.target).map(|upstream| upstream.authority().to_owned())
+                self.planned.upstream(&side.target).map(|upstream| upstream.authority().clone())
             }
             HostSent::Client if asked.host().is_empty() => None,
-            HostSent::Client => Some(match asked.port {
-                Some(port) => format!("{}:{port}", asked.host()),
-                None => asked.host().to_owned(),
-            }),
+            HostSent::Client => match asked.port {
+                Some(port) => HeaderValue::from_str(&format!("{}:{port}", asked.host())).ok(),
+                None => HeaderValue::from_str(asked.host()).ok(),
+            },
         }
     }
 

@@ -83,7 +83,7 @@ async fn ask(upstream: &Upstream, health: &Health, index: usize) -> (usize, Resu
         address,
         tls,
         http2,
-        host: upstream.authority(),
+        host: upstream.authority().to_str().unwrap_or_default(),
         path,
         within: health.timeout,
         bytes_max: BYTES_MAX,

@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use policies::document::target::{Protocol, Scheme, Url};
 use policies::plan::{Plan, Target, Whereabouts};
 use policies::resilience::hedge::Percentile;
@@ -68,7 +69,7 @@ pub struct Shape {
     /// How many may rest, for each endpoint and thread.
     pub idle_max: usize,
     /// Its own name, as Host.
-    pub authority: String,
+    pub authority: HeaderValue,
     /// What an engine made of this once, and wants to find again at the next request.
     pub keepsake: OnceLock<Box<dyn Any + Send + Sync>>,
     /// Equal for equal ways to connect.
@@ -87,7 +88,7 @@ impl Shape {
             idle_for: pool.idle_for,
             age: pool.age,
             idle_max: 0,
-            authority: String::new(),
+            authority: HeaderValue::from_static(""),
             keepsake: OnceLock::new(),
             print: policies::state::print(&("bare", protocol)),
             balance: policies::balance::Settings::default(),
@@ -134,7 +135,7 @@ impl Upstream {
     }
 
     /// Its own name, as Host.
-    pub fn authority(&self) -> &str {
+    pub fn authority(&self) -> &HeaderValue {
         &self.shape.authority
     }
 }
@@ -204,7 +205,7 @@ impl Upstreams {
             idle_for: target.pool.idle_for,
             age: target.pool.age,
             idle_max: usize::try_from(target.pool.idle).unwrap_or(usize::MAX),
-            authority: authority(target),
+            authority: HeaderValue::try_from(authority(target)).map_err(|error| error.to_string())?,
             urls,
         });
         let fixed = literal(&shape.urls);
