@@ -92,22 +92,25 @@ impl Arrived {
 }
 
 impl Format {
-    /// The fields it lives in.
-    pub fn fields(self) -> &'static [&'static HeaderName] {
+    /// The field that says which trace it is.
+    const fn field(self) -> &'static str {
         match self {
-            Self::B3Multi => {
-                static FIELDS: [&HeaderName; 5] =
-                    [&b3::TRACE_ID, &b3::SPAN_ID, &b3::PARENT_ID, &b3::SAMPLED, &b3::FLAGS];
-                &FIELDS
+            Self::B3Multi => "x-b3-traceid",
+            Self::B3Single => "b3",
+            Self::TraceContext => "traceparent",
+        }
+    }
+
+    /// The format that this field belongs to. By text, which the compiler tells apart by length first: asked of every field
+    /// of every request.
+    fn of(name: &HeaderName) -> Option<Self> {
+        match name.as_str() {
+            "b3" => Some(Self::B3Single),
+            "traceparent" | "tracestate" => Some(Self::TraceContext),
+            "x-b3-flags" | "x-b3-parentspanid" | "x-b3-sampled" | "x-b3-spanid" | "x-b3-traceid" => {
+                Some(Self::B3Multi)
             }
-            Self::B3Single => {
-                static FIELDS: [&HeaderName; 1] = [&b3::SINGLE];
-                &FIELDS
-            }
-            Self::TraceContext => {
-                static FIELDS: [&HeaderName; 2] = [&TRACEPARENT, &TRACESTATE];
-                &FIELDS
-            }
+            _ => None,
         }
     }
 
@@ -140,13 +143,13 @@ impl Propagation {
     /// The first format that is present speaks. If it is malformed the trace begins anew; the others are not asked,
     /// so that nobody chooses among parsers by sending nonsense.
     pub fn extract(&self, headers: &HeaderMap, caller: Caller, why: &mut impl Witness) -> Option<Incoming> {
-        for format in &self.read {
+        // One look at each field that is there costs less than a search for each of the many that could be.
+        let any = headers.keys().any(|name| Format::of(name).is_some());
+        for format in self.read.iter().filter(|_| any) {
             match format.read(headers) {
                 Arrived::Absent => {}
                 Arrived::Malformed => {
-                    let field = format.fields().first();
-                    let field = field.map_or("", |field| field.as_str());
-                    why.note("trace", || format!("a new trace begins: {field} is malformed"));
+                    why.note("trace", || format!("a new trace begins: {} is malformed", format.field()));
                     return None;
                 }
                 Arrived::Sent(incoming) => return self.believe(incoming, caller, why),
@@ -185,16 +188,16 @@ impl Propagation {
         outgoing
     }
 
-    /// The fields we understand or write. All of them leave a request before [`Propagation::outgoing`] is put in:
-    /// what came in speaks of another span than ours.
-    pub fn stale(&self) -> impl Iterator<Item = &'static HeaderName> {
-        self.read.iter().chain(&self.write).flat_map(|format| format.fields()).copied()
+    /// Is it one of the fields we understand or write? All of them leave a request before [`Propagation::outgoing`] is put
+    /// in: what came in speaks of another span than ours.
+    fn is_stale(&self, name: &HeaderName) -> bool {
+        Format::of(name).is_some_and(|format| self.read.contains(&format) || self.write.contains(&format))
     }
 
     /// Takes out what came in and puts in what goes on, and of the baggage what may.
     pub fn inject(&self, context: &Context, came_in: Option<Format>, fields: &mut impl Fields) {
         let told = baggage(fields.all(), &mut Silent);
-        remove_where(fields, |name| *name == BAGGAGE || self.stale().any(|stale| stale == name));
+        remove_where(fields, |name| *name == BAGGAGE || self.is_stale(name));
         for (name, value) in self.outgoing(context, came_in) {
             fields.set(name, value);
         }

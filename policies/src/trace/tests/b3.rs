@@ -162,6 +162,9 @@ fn b3_is_answered_with_b3_and_w3c() {
 fn a_b3_field_beside_w3c_does_not_survive_as_it_was() {
     let sent = sent_on(&[("traceparent", GOOD), ("b3", "1"), ("x-b3-traceid", T32)]);
     assert_eq!((field(&sent, "b3"), field(&sent, "x-b3-traceid")), (None, None));
+    let all = ["b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags"];
+    let came: Vec<_> = [("traceparent", GOOD)].into_iter().chain(all.map(|name| (name, "1"))).collect();
+    assert_eq!(sent_on(&came).keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["traceparent"]);
 }
 
 #[test]
