@@ -4,11 +4,12 @@
 //! It knows nothing of what the fields mean: that is [`crate::guard::inspect_answer`]'s work, afterwards.
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderMap;
 use http::response::{Parts, Response};
 use http::{StatusCode, Version};
 
 use super::lines::{Lines, field};
+use super::request::append;
 use crate::guard::refusal::Refusal;
 use crate::guard::rules::FieldLimits;
 use crate::verdict::{Denial, Fault};
@@ -17,7 +18,7 @@ use crate::why::Witness;
 /// Room for the status line beside the fields.
 const STATUS_LINE_ROOM: usize = 1024;
 /// Fields of a usual answer, with some to be put in.
-const USUAL: usize = 24;
+const USUAL: usize = 12;
 /// What every answer begins with.
 const BEGINNING: &[u8] = b"HTTP/1.";
 
@@ -71,10 +72,7 @@ fn read(bytes: &Bytes, limits: FieldLimits) -> Result<Parts, Refusal> {
             return Err(TOO_LARGE);
         }
         let (name, value) = field(line?)?;
-        let name = HeaderName::from_bytes(name).map_err(|_| bad("a header name is not a token"))?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(value.trim_ascii()))
-            .map_err(|_| bad("a header value holds a control byte"))?;
-        headers.append(name, value);
+        append(&mut headers, name, bytes.slice_ref(value))?;
     }
     let (mut parts, ()) = Response::new(()).into_parts();
     (parts.version, parts.status, parts.headers) = (version, status, headers);

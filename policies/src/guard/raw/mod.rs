@@ -2,20 +2,23 @@
 //! [`answer`].
 //!
 //! Parsers forgive: a bare line feed, a folded line, both ways of framing at once. What they hand on shows nothing of
-//! it. [`vet`] looks at the bytes themselves and refuses what two parsers could cut into lines and fields in two ways.
-//! It knows nothing of what the fields mean: that is [`super::inspect`]'s work, afterwards.
+//! it. [`request`] and [`vet`] look at the bytes themselves and refuse what two parsers could cut into lines and fields in two
+//! ways. They know nothing of what the fields mean: that is [`super::inspect`]'s work, afterwards.
 
 mod answer;
 mod lines;
+mod request;
 
 use self::lines::{Lines, field};
-use super::Rules;
+use super::fields::check_value;
 use super::refusal::Refusal;
+use super::{Permission, Rules};
 use crate::verdict::Denial;
 use crate::why::Witness;
 
 pub use self::answer::{answer, answer_end};
 pub(super) use self::lines::is_token;
+pub use self::request::{Request, request};
 
 /// The longest method anybody uses is `UPDATEREDIRECTREF`.
 const METHOD_BYTES_MAX: usize = 32;
@@ -38,12 +41,16 @@ pub enum Upgrading {
     No,
 }
 
-/// Looks over a whole head, the empty line at its end included.
+/// Looks over a whole head, the empty line at its end included, for somebody else to read it. What it takes is what
+/// [`request`] takes.
 pub fn vet(head: &[u8], rules: &Rules, why: &mut impl Witness) -> Result<Raw, Denial> {
-    examine(head, rules).map_err(|refusal| {
-        why.note("guard", || refusal.because.to_owned());
-        refusal.denial
-    })
+    let examined = examine(head, rules, |_, value| check_value(value, Permission::Allow));
+    examined.map(|(_, raw)| raw).map_err(|refusal| told(refusal, why))
+}
+
+fn told(refusal: Refusal, why: &mut impl Witness) -> Denial {
+    why.note("guard", || refusal.because.to_owned());
+    refusal.denial
 }
 
 /// The host that a head names, port and all, if it names one at all. For a look ahead that decides nothing but the way it
@@ -54,15 +61,24 @@ pub fn host_named(head: &[u8]) -> Option<&str> {
     std::str::from_utf8(line.get(5..)?.trim_ascii()).ok()
 }
 
-fn examine(head: &[u8], rules: &Rules) -> Result<Raw, Refusal> {
+/// Cuts a head into its lines and fields. `keep` gets each field, and looks at the bytes of its value.
+fn examine<'a>(
+    head: &'a [u8],
+    rules: &Rules,
+    mut keep: impl FnMut(&'a [u8], &'a [u8]) -> Result<(), Refusal>,
+) -> Result<(RequestLine<'a>, Raw), Refusal> {
     let Some(head) = head.strip_suffix(b"\r\n\r\n") else {
         return Err(bad("the head does not end with an empty line"));
     };
     let mut lines = Lines::of(head);
-    let (target, version) = request_line(lines.next().unwrap_or(Ok(b""))?, rules)?;
+    let asked = request_line(lines.next().unwrap_or(Ok(b""))?, rules)?;
     let mut seen = Seen::default();
     for line in lines {
         let (name, value) = field(line?)?;
+        // Counted before it is kept: a map of fields has a bound of its own.
+        if seen.count == rules.fields.count_max {
+            return Err(TOO_MANY);
+        }
         seen.count += 1;
         // RFC 9110 §5.1: names are case-insensitive. Most have another length than those that matter here.
         match name.len() {
@@ -72,15 +88,14 @@ fn examine(head: &[u8], rules: &Rules) -> Result<Raw, Refusal> {
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => seen.coding.add(value),
             _ => {}
         }
+        keep(name, value)?;
     }
-    if seen.count > rules.fields.count_max {
-        return Err(Refusal::new(Denial::HeadersTooLarge, "there are more header fields than allowed"));
-    }
-    host(&seen.host, target, version)?;
-    Ok(Raw {
-        length: length(&seen, version)?,
+    host(&seen.host, asked.target, asked.version)?;
+    let raw = Raw {
+        length: length(&seen, asked.version)?,
         upgrade: if seen.upgrade.count > 0 { Upgrading::Asked } else { Upgrading::No },
-    })
+    };
+    Ok((asked, raw))
 }
 
 /// A field that matters to where the request ends or goes: how often it is there, and its last value.
@@ -93,7 +108,7 @@ struct Field<'a> {
 impl<'a> Field<'a> {
     fn add(&mut self, value: &'a [u8]) {
         self.count += 1;
-        self.value = value.trim_ascii();
+        self.value = value;
     }
 }
 
@@ -150,8 +165,15 @@ enum Version {
     Http11,
 }
 
-/// RFC 9112 §3: `method SP request-target SP HTTP-version`, one space each. The target and the version.
-fn request_line<'a>(line: &'a [u8], rules: &Rules) -> Result<(&'a [u8], Version), Refusal> {
+/// What the first line says.
+struct RequestLine<'a> {
+    method: &'a [u8],
+    target: &'a [u8],
+    version: Version,
+}
+
+/// RFC 9112 §3: `method SP request-target SP HTTP-version`, one space each.
+fn request_line<'a>(line: &'a [u8], rules: &Rules) -> Result<RequestLine<'a>, Refusal> {
     let mut parts = line.split(|&byte| byte == b' ');
     let (Some(method), Some(target), Some(version), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
@@ -171,17 +193,21 @@ fn request_line<'a>(line: &'a [u8], rules: &Rules) -> Result<(&'a [u8], Version)
     if target.contains(&b'#') {
         return Err(bad_target("the target has a fragment"));
     }
-    match version {
-        b"HTTP/1.1" => Ok((target, Version::Http11)),
-        b"HTTP/1.0" => Ok((target, Version::Http10)),
-        _ => Err(Refusal::new(Denial::BadVersion, "the version is neither HTTP/1.1 nor HTTP/1.0")),
-    }
+    let version = match version {
+        b"HTTP/1.1" => Version::Http11,
+        b"HTTP/1.0" => Version::Http10,
+        _ => return Err(Refusal::new(Denial::BadVersion, "the version is neither HTTP/1.1 nor HTTP/1.0")),
+    };
+    Ok(RequestLine { method, target, version })
 }
 
 fn plain_number(digits: &[u8]) -> Option<u64> {
     let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     plain.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
 }
+
+const TOO_MANY: Refusal =
+    Refusal::new(Denial::HeadersTooLarge, "there are more header fields than allowed");
 
 const fn bad(because: &'static str) -> Refusal {
     Refusal::new(Denial::BadHeader, because)
@@ -202,13 +228,17 @@ const fn bad_target(because: &'static str) -> Refusal {
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
-    use crate::why::Notes;
+    use crate::why::Silent;
 
     /// The head with LF for each line end; what is said about it.
     fn vetted(head: &[u8]) -> String {
-        let mut notes = Notes::default();
-        match vet(head, &Rules::default(), &mut notes) {
+        let vetted = vet(head, &Rules::default(), &mut Silent);
+        let read = request(&Bytes::copy_from_slice(head), &Rules::default(), &mut Silent);
+        assert_eq!(read.map(|read| read.raw), vetted, "one pass, whoever reads what it has let through");
+        match vetted {
             Ok(raw) => format!("{:?} {:?}", raw.upgrade, raw.length),
             Err(denial) => denial.slug().to_owned(),
         }
