@@ -87,8 +87,8 @@ impl<'a> Authority<'a> {
                 }
                 (v6(address, text)?, port)
             }
-            None => match text.split_once(':') {
-                Some((host, port)) => (name(host)?, Some(port)),
+            None => match memchr::memchr(b':', text.as_bytes()).map(|colon| text.split_at(colon)) {
+                Some((host, port)) => (name(host)?, port.get(1..)),
                 None => (name(text)?, None),
             },
         };
@@ -102,16 +102,20 @@ impl<'a> Authority<'a> {
 
 fn name(text: &str) -> Result<Cow<'_, str>, Refusal> {
     let text = text.strip_suffix('.').unwrap_or(text);
-    if text.is_empty() || text.len() > NAME_BYTES_MAX || text.split('.').any(str::is_empty) {
-        return Err(bad("the host is empty, too long or has an empty label"));
+    let (mut label_bytes, mut has_capitals) = (0, false);
+    for byte in text.bytes() {
+        match byte {
+            b'.' if label_bytes == 0 => return Err(NO_NAME),
+            b'.' => label_bytes = 0,
+            b'A'..=b'Z' => (label_bytes, has_capitals) = (label_bytes + 1, true),
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => label_bytes += 1,
+            _ => return Err(bad("the host holds bytes no host name has")),
+        }
     }
-    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')) {
-        return Err(bad("the host holds bytes no host name has"));
+    if label_bytes == 0 || text.len() > NAME_BYTES_MAX {
+        return Err(NO_NAME);
     }
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Ok(Cow::Owned(text.to_ascii_lowercase()));
-    }
-    Ok(Cow::Borrowed(text))
+    Ok(if has_capitals { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) })
 }
 
 /// One address, one spelling: `[::1]` and `[0:0::1]` must meet the same route.
@@ -130,6 +134,8 @@ fn port_number(digits: &str) -> Result<u16, Refusal> {
     let parsed = plain.then(|| digits.parse().ok()).flatten();
     parsed.ok_or(bad("the port of the host is not a number between 1 and 65535"))
 }
+
+const NO_NAME: Refusal = bad("the host is empty, too long or has an empty label");
 
 const fn bad(because: &'static str) -> Refusal {
     Refusal::new(Denial::BadHost, because)

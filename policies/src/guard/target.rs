@@ -54,18 +54,17 @@ pub(super) fn read<'a>(incoming: &Incoming<'a>, rules: &Rules) -> Result<Target<
 /// Visible ASCII and no fragment. RFC 9112 §3.2 has clients drop the fragment; a server that is sent one may route
 /// by what stands after it.
 fn printable(target: &[u8]) -> Result<&str, Refusal> {
-    if target.contains(&b'#') {
-        return Err(bad("the target has a fragment"));
-    }
-    if !target.iter().all(u8::is_ascii_graphic) {
-        return Err(bad("the target holds a space, a control byte or a byte outside ASCII"));
+    match target.iter().find(|byte| !byte.is_ascii_graphic() || **byte == b'#') {
+        None => {}
+        Some(b'#') => return Err(bad("the target has a fragment")),
+        Some(_) => return Err(bad("the target holds a space, a control byte or a byte outside ASCII")),
     }
     std::str::from_utf8(target).map_err(|_| bad("the target is not ASCII"))
 }
 
 fn origin_form(text: &str) -> Target<'_> {
-    let (path, query) = match text.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+    let (path, query) = match memchr::memchr(b'?', text.as_bytes()).map(|mark| text.split_at(mark)) {
+        Some((path, query)) => (path, query.get(1..)),
         None => (text, None),
     };
     Target { authority: None, form: Form::Origin, path, query, scheme: None, sent: text }
@@ -112,7 +111,7 @@ fn known_scheme(scheme: &str) -> Result<Secure, Refusal> {
 /// library cannot carry, is refused here rather than there.
 fn check_query(query: Option<&str>) -> Result<(), Refusal> {
     match query {
-        Some(query) if query.contains(['"', '<', '>']) => {
+        Some(query) if query.bytes().any(|byte| matches!(byte, b'"' | b'<' | b'>')) => {
             Err(bad("the query holds a raw quote or angle bracket"))
         }
         _ => Ok(()),

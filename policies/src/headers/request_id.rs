@@ -24,12 +24,14 @@ impl RequestId {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
         const VERSION_4: u128 = 4 << 76;
         const VARIANT: u128 = 2 << 62;
+        /// Where the digits of each byte stand.
+        const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
         let number = random & !(0xf << 76) & !(3 << 62) | VERSION_4 | VARIANT;
+        let digit = |value: u8| DIGITS.get(usize::from(value & 0xf)).copied().unwrap_or(b'0');
         let mut text = [b'-'; 36];
-        let mut digits = number.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-        for group in [0..8, 9..13, 14..18, 19..23, 24..36] {
-            for (place, digit) in text.get_mut(group).into_iter().flatten().zip(&mut digits) {
-                *place = DIGITS.get(usize::from(digit)).copied().unwrap_or(b'0');
+        for (byte, place) in number.to_be_bytes().into_iter().zip(PLACES) {
+            if let Some([high, low]) = text.get_mut(place..place + 2) {
+                (*high, *low) = (digit(byte >> 4), digit(byte));
             }
         }
         Self(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("unnamed")))

@@ -28,7 +28,7 @@ enum Place {
 fn is_settled(path: &str, rules: &PathRules) -> bool {
     let bytes = path.as_bytes();
     let walks = bytes.iter().zip(bytes.iter().skip(1)).any(|pair| matches!(pair, (b'/', b'.' | b'/' | b';')))
-        || path.contains("/%3B");
+        || (bytes.contains(&b'%') && path.contains("/%3B"));
     let kept = rules.separators == Separators::Keep && bytes.iter().any(|byte| matches!(byte, b'\\' | b'%'));
     !walks && !kept
 }

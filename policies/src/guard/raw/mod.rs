@@ -11,6 +11,7 @@ mod request;
 
 use self::lines::{Lines, field};
 use super::fields::check_value;
+use super::framing::plain_number;
 use super::refusal::Refusal;
 use super::{Permission, Rules};
 use crate::verdict::Denial;
@@ -199,11 +200,6 @@ fn request_line<'a>(line: &'a [u8], rules: &Rules) -> Result<RequestLine<'a>, Re
         _ => return Err(Refusal::new(Denial::BadVersion, "the version is neither HTTP/1.1 nor HTTP/1.0")),
     };
     Ok(RequestLine { method, target, version })
-}
-
-fn plain_number(digits: &[u8]) -> Option<u64> {
-    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    plain.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
 }
 
 const TOO_MANY: Refusal =
