@@ -82,7 +82,7 @@ impl Making {
         home: Option<&Arc<Target>>,
     ) {
         let pattern = notion.good(self.about, written.pattern());
-        let route = route::compile(notion, place, written, policies, home);
+        let route = route::compile(notion, self.routes.len(), place, written, policies, home);
         if let (Some(pattern), Some(route)) = (pattern, route) {
             self.patterns.push(pattern);
             self.routes.push(Arc::new(route));

@@ -110,7 +110,7 @@ impl Plan {
         }
     }
 
-    /// The targets, and the app.
+    /// The targets, and the app, each in the place of its number.
     pub fn called(&self) -> impl Iterator<Item = &Arc<Target>> {
         self.targets.iter().chain(&self.app)
     }
@@ -130,7 +130,8 @@ pub(super) fn app(notion: &Notion<'_>) -> Option<Arc<Target>> {
     });
     let written =
         Written { url: Some(service.url.clone()), protocol: service.protocol, health, ..Written::default() };
-    Some(Arc::new(Target::compile(&format!("service/{}", service.name.as_str()), &written, notion.living)))
+    let name = format!("service/{}", service.name.as_str());
+    Some(Arc::new(Target::compile(notion.targets.len(), &name, &written, notion.living)))
 }
 
 pub(super) fn calls(notion: &Notion<'_>) -> Vec<Call> {

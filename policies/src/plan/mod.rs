@@ -163,7 +163,8 @@ impl Plan {
         }
         let targets = document.targets.0.iter();
         notion.targets = targets
-            .map(|(name, written)| Arc::new(Target::compile(name.as_str(), written, living)))
+            .enumerate()
+            .map(|(at, (name, written))| Arc::new(Target::compile(at, name.as_str(), written, living)))
             .collect();
         notion.app = mesh::app(&notion);
         let edge = door::edge(&mut notion);

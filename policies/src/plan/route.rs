@@ -35,6 +35,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub struct Route {
     /// Its name in the document.
     pub name: Arc<str>,
+    /// Its place among the routes of its door.
+    pub number: usize,
     /// What it does.
     pub action: Action,
     /// Who may call.
@@ -279,6 +281,7 @@ pub enum FallbackAnswer {
 /// `notion.trouble` says so, which makes the whole plan fail.
 pub(super) fn compile(
     notion: &mut Notion<'_>,
+    number: usize,
     path: &str,
     written: &Written,
     own: Policies<'_>,
@@ -289,6 +292,7 @@ pub(super) fn compile(
     let breaker = own.breaker.map(|breaker| (breaker, mode));
     Some(Route {
         name: name.into(),
+        number,
         action: action(notion, path, written, home, breaker, mode)?,
         require: own.require.map(|require| requirement(notion, path, require, mode)),
         limits: own

@@ -21,6 +21,8 @@ use crate::units::Share;
 pub struct Target {
     /// Its name in the document.
     pub name: String,
+    /// Its place among all that the plan calls: whoever keeps something beside each of them finds it without a search.
+    pub number: usize,
     /// Where it is.
     pub whereabouts: Whereabouts,
     /// TLS towards it, as written; the shell reads the files.
@@ -101,10 +103,11 @@ pub struct Pool {
 }
 
 impl Target {
-    pub(super) fn compile(name: &str, written: &Written, living: &Living) -> Self {
+    pub(super) fn compile(number: usize, name: &str, written: &Written, living: &Living) -> Self {
         let (balance, hash_by) = balance(written);
         Self {
             name: name.into(),
+            number,
             whereabouts: whereabouts(written),
             tls: written.tls.clone(),
             protocol: written.protocol.unwrap_or_default(),

@@ -53,16 +53,22 @@ pub(super) struct Seen {
     pub below: Below,
 }
 
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 impl Seen {
-    fn of(head: &Parts) -> Self {
-        let number =
-            |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        Self {
+    /// Of an answer that is no success.
+    fn of(head: &Parts) -> Option<Self> {
+        let number = |name: HeaderName| {
+            head.headers.get(name).and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+        };
+        let grpc_status = number(GRPC_STATUS).and_then(|code| u8::try_from(code).ok());
+        let failed = !head.status.is_success() || grpc_status.is_some_and(|code| code != 0);
+        failed.then(|| Self {
             status: head.status,
-            grpc_status: number("grpc-status").and_then(|code| u8::try_from(code).ok()),
-            retry_after: number("retry-after").map(Duration::from_secs),
+            grpc_status,
+            retry_after: number(header::RETRY_AFTER).map(Duration::from_secs),
             below: Below::of(&head.headers),
-        }
+        })
     }
 }
 
@@ -112,11 +118,7 @@ impl Exchange {
         if route.retry.is_none() && route.fallback.is_none() {
             return None;
         }
-        let seen = Seen::of(head);
-        if head.status.is_success() && seen.grpc_status.is_none_or(|code| code == 0) {
-            return None;
-        }
-        match self.displeased(seen, body) {
+        match self.displeased(Seen::of(head)?, body) {
             Then::PassOn => None,
             then => Some(then),
         }

@@ -111,7 +111,7 @@ impl Exchange {
         let (Some(permit), Some(asked)) = (&self.permit, &self.asked) else {
             return Err(Ending::Failed(Fault::Internal));
         };
-        let Some(side) = self.calls.side(permit).cloned() else {
+        let Some(side) = self.calls.side(permit) else {
             return Err(Ending::Failed(Fault::Internal));
         };
         if let Some(wait) = self.calls.shed.filter(|_| !self.calls.fallen_back) {
@@ -122,10 +122,10 @@ impl Exchange {
         if deadline.is_over(self.now) {
             return Err(Ending::Failed(Fault::DeadlineExceeded));
         }
-        let Some(upstream) = self.planned.upstream(target).cloned() else {
+        let Some(upstream) = self.planned.upstream(target) else {
             return Err(Ending::Failed(Fault::NoEndpoint));
         };
-        let pass = leave(&mut self.told, &side, self.now)?;
+        let pass = leave(&mut self.told, side, self.now)?;
         let place = place(&mut self.told, target, self.now, deadline.tick()).await;
         if target.bulkhead.is_some() {
             // There may have been a line.
@@ -180,9 +180,11 @@ impl Exchange {
             }
             Stage::Over => {
                 if let Some(current) = self.calls.current.take() {
-                    self.told.attempt(&current, outcome, self.core.way, &self.planned, &self.core.telemetry);
                     self.span_of(&current, outcome, now);
                     current.flight.finish(outcome, now);
+                    self.told.target = Some(current.target);
+                    self.told.endpoint = Some((current.endpoints, current.index));
+                    self.core.telemetry.attempt(self.counted(), outcome);
                 }
             }
         }

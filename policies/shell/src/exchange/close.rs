@@ -8,16 +8,16 @@ use policies::admit::{Because, Observed, Permit};
 use policies::balance::Outcome;
 use policies::observe::Record;
 use policies::overload;
-use policies::plan::{Route, Target, Way};
+use policies::plan::{Route, Target};
 use policies::request::Secure;
 use policies::resilience::fallback::Ending;
 use policies::resilience::retry::Below;
 use policies::verdict::Fault;
 use smallvec::SmallVec;
 
-use super::attempt::{Current, Stage};
-use super::{Exchange, Planned};
-use crate::telemetry::Worker;
+use super::Exchange;
+use super::attempt::Stage;
+use crate::telemetry::RouteCells;
 use crate::upstream::Endpoints;
 
 /// The method of a request nobody could read.
@@ -90,27 +90,6 @@ impl Told {
     pub(super) fn first_byte(&mut self, after: Duration) {
         self.first_byte.get_or_insert(after);
     }
-
-    pub(super) fn attempt(
-        &mut self,
-        current: &Current,
-        outcome: Outcome,
-        way: Way,
-        planned: &Planned,
-        telemetry: &Worker,
-    ) {
-        self.target = Some(current.target.clone());
-        self.endpoint = Some((current.endpoints.clone(), current.index));
-        let how = match outcome {
-            Outcome::Busy => "busy",
-            Outcome::Failure => "failure",
-            Outcome::Neutral => "neutral",
-            Outcome::Success => "success",
-        };
-        if let Some(cells) = planned.cells(way, self.route.as_ref(), self.target.as_ref()) {
-            telemetry.attempt(cells, how);
-        }
-    }
 }
 
 impl Exchange {
@@ -129,7 +108,14 @@ impl Exchange {
     /// Nothing is copied for it: the record borrows what the exchange knows.
     fn tell(&self) {
         let (told, asked, permit) = (&self.told, self.asked.as_ref(), self.permit.as_ref());
-        let request_id = self.request_id();
+        let made;
+        let request_id = match asked {
+            Some(asked) => &asked.carried.request_id,
+            None => {
+                made = self.request_id();
+                &made
+            }
+        };
         let observed: SmallVec<[&'static str; 2]> =
             told.observed.iter().map(|observed| observed.because.slug()).collect();
         let caller = permit.map(Permit::caller).and_then(|caller| {
@@ -170,8 +156,12 @@ impl Exchange {
             user_agent: asked.and_then(|asked| Some(asked.user_agent.as_ref()?.as_bytes())),
         };
         self.server_span(&record);
-        let (route, target) = (told.route.as_ref(), told.target.as_ref());
-        self.core.telemetry.finished(self.planned.cells(self.core.way, route, target), &record);
+        self.core.telemetry.finished(self.counted(), &record);
+    }
+
+    /// Where this request is counted, as far as it has come.
+    pub(super) fn counted(&self) -> &RouteCells {
+        self.planned.cells(self.core.way, self.told.route.as_deref(), self.told.target.as_deref())
     }
 }
 

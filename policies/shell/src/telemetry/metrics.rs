@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use policies::balance::Outcome;
 use policies::observe::{self, Metric, Record, method_label};
 use policies::plan::Way;
 use policies::verdict::{Denial, Fault};
@@ -23,6 +24,7 @@ const BOUNDS: [u64; 13] = [
     500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 5_000_000,
     30_000_000,
 ];
+/// In the order of a cell's attempts.
 const OUTCOMES: [&str; 4] = ["success", "failure", "busy", "neutral"];
 
 /// Whatever others can be asked for when somebody looks.
@@ -67,6 +69,12 @@ impl Default for RouteCells {
 impl RouteCells {
     fn of(&self, worker: usize) -> Option<&Cell> {
         Some(self.0.get(worker)?.get_or_init(Box::default))
+    }
+
+    /// Are these the same?
+    #[cfg(test)]
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     fn made(&self) -> impl Iterator<Item = &Cell> {
@@ -212,11 +220,16 @@ impl Metrics {
         *self.malformed.lock().unwrap_or_else(PoisonError::into_inner).entry(slug).or_default() += 1;
     }
 
-    pub(super) fn attempt(&self, worker: usize, cells: &RouteCells, outcome: &str) {
-        let at = OUTCOMES.iter().position(|known| *known == outcome);
-        if let Some(count) = at.and_then(|at| cells.of(worker)?.attempts.get(at)) {
-            add(count, 1);
-        }
+    pub(super) fn attempt(&self, worker: usize, cells: &RouteCells, outcome: Outcome) {
+        let Some(cell) = cells.of(worker) else { return };
+        let [success, failure, busy, neutral] = &cell.attempts;
+        let count = match outcome {
+            Outcome::Busy => busy,
+            Outcome::Failure => failure,
+            Outcome::Neutral => neutral,
+            Outcome::Success => success,
+        };
+        add(count, 1);
     }
 
     /// Everything, in Prometheus' text.
@@ -420,8 +433,8 @@ mod tests {
         let metrics = Metrics::new(2);
         let cells = metrics.cells(Way::Edge, "orders", "monolith");
         assert_eq!(cells.made().count(), 0);
-        metrics.attempt(1, &cells, "success");
-        metrics.attempt(1, &cells, "success");
+        metrics.attempt(1, &cells, Outcome::Success);
+        metrics.attempt(1, &cells, Outcome::Success);
         assert_eq!(cells.made().count(), 1);
         let line = "banyan_attempts_total{target=\"monolith\",outcome=\"success\"} 2";
         assert!(series(&metrics).contains(&line.to_owned()));

@@ -11,6 +11,7 @@ mod traces;
 use std::sync::Arc;
 use std::time::Duration;
 
+use policies::balance::Outcome;
 use policies::observe::Record;
 
 pub use access_log::{AccessLog, LogTo};
@@ -86,10 +87,8 @@ impl Telemetry {
 
 impl Worker {
     /// A request is over.
-    pub fn finished(&self, cells: Option<&RouteCells>, record: &Record<'_>) {
-        if let Some(cells) = cells {
-            self.telemetry.metrics.count(self.number, cells, record);
-        }
+    pub fn finished(&self, cells: &RouteCells, record: &Record<'_>) {
+        self.telemetry.metrics.count(self.number, cells, record);
         self.telemetry.log.tell(self.number, record);
     }
 
@@ -99,7 +98,7 @@ impl Worker {
     }
 
     /// An attempt is over.
-    pub fn attempt(&self, cells: &RouteCells, outcome: &'static str) {
+    pub fn attempt(&self, cells: &RouteCells, outcome: Outcome) {
         self.telemetry.metrics.attempt(self.number, cells, outcome);
     }
 
