@@ -40,9 +40,9 @@ pub struct Route {
     /// What it does.
     pub action: Action,
     /// Who may call.
-    pub require: Option<Requirement>,
+    pub require: Option<Box<Requirement>>,
     /// How much.
-    pub limits: Vec<Limit>,
+    pub limits: Box<[Limit]>,
     /// How important; `None` leaves it to a trusted caller, and is normal where nobody says.
     pub priority: Option<Priority>,
     /// The time a request has.
@@ -95,10 +95,9 @@ pub enum Grpc {
 
 /// What a route does.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "one of them per route, never moved")]
 pub enum Action {
     /// Answers by itself.
-    Answer(FixedAnswer),
+    Answer(Box<FixedAnswer>),
     /// Sends on.
     Forward(Side),
     /// Sends on, to one of two.
@@ -294,7 +293,7 @@ pub(super) fn compile(
         name: name.into(),
         number,
         action: action(notion, path, written, home, breaker, mode)?,
-        require: own.require.map(|require| requirement(notion, path, require, mode)),
+        require: own.require.map(|require| Box::new(requirement(notion, path, require, mode))),
         limits: own
             .limit
             .iter()
@@ -341,7 +340,7 @@ fn action(
     mode: Mode,
 ) -> Option<Action> {
     if let Some(answer) = &written.answer {
-        return Some(Action::Answer(fixed(answer)));
+        return Some(Action::Answer(Box::new(fixed(answer))));
     }
     if let Some(redirect) = &written.redirect {
         return Some(Action::Redirect(Box::new(Redirect {

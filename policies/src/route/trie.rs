@@ -1,11 +1,12 @@
-//! The trie of path segments, flat: all nodes in one array, all edges in one hash table, all labels in one text.
+//! The trie of path segments, flat: all nodes in one array, all edges in one hash table.
 //!
-//! A node is half a cache line; a step costs one probe, whatever the number of routes. A crate such as `matchit`
-//! finds the best path pattern, but only that one (`Router::at` yields a single match, `insert` one value for each
-//! pattern): it cannot go on to the next best when the method or a header of the first does not fit.
+//! A node is one cache line, its label within; a step costs one probe, whatever the number of routes. A crate such as
+//! `matchit` finds the best path pattern, but only that one (`Router::at` yields a single match, `insert` one value for
+//! each pattern): it cannot go on to the next best when the method or a header of the first does not fit.
 
 use ahash::RandomState;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 use std::hash::{BuildHasher, Hasher};
 
 use super::path::Segment;
@@ -27,10 +28,12 @@ pub(super) struct Span {
 
 /// One place in the trie: the segments from a root to here.
 #[derive(Clone, Debug)]
+#[repr(align(64))]
 pub(super) struct Node {
+    label: SmallVec<[u8; 16]>,
     parent: u32,
-    label_start: u32,
-    label_len: u32,
+    /// Does any edge with a label begin here? Below most routes nothing does, and then nobody has to look.
+    has_edges: bool,
     /// The child behind a free segment.
     pub(super) free: u32,
     /// Who matches a path that ends here.
@@ -39,12 +42,13 @@ pub(super) struct Node {
     pub(super) open: Span,
 }
 
+const _: () = assert!(size_of::<Node>() == 64, "a node is one line of the cache");
+
 /// The nodes of all hosts; each host has a root of its own.
 #[derive(Debug, Default)]
 pub(super) struct Trie {
     nodes: Vec<Node>,
     edges: HashTable<u32>,
-    labels: String,
 }
 
 impl Trie {
@@ -60,14 +64,12 @@ impl Trie {
 
     /// Where the edge with this label leads.
     pub(super) fn child(&self, parent: u32, label: &str) -> Option<u32> {
+        self.node(parent).filter(|node| node.has_edges)?;
+        let label = label.as_bytes();
         let leads_there = |id: &u32| {
-            self.node(*id).is_some_and(|node| node.parent == parent && self.label(node) == Some(label))
+            self.node(*id).is_some_and(|node| node.parent == parent && node.label.as_slice() == label)
         };
         self.edges.find(hash(parent, label), leads_there).copied()
-    }
-
-    fn label(&self, node: &Node) -> Option<&str> {
-        self.labels.get(node.label_start as usize..(node.label_start + node.label_len) as usize)
     }
 
     /// A new root.
@@ -98,30 +100,28 @@ impl Trie {
 
     fn grow_edge(&mut self, parent: u32, label: &str) -> u32 {
         let child = self.push(parent, label);
-        let (nodes, labels) = (&self.nodes, &self.labels);
-        let rehash = |id: &u32| {
-            let node = nodes.get(*id as usize);
-            let span = |node: &Node| node.label_start as usize..(node.label_start + node.label_len) as usize;
-            node.map_or(0, |node| hash(node.parent, labels.get(span(node)).unwrap_or_default()))
-        };
-        self.edges.insert_unique(hash(parent, label), child, rehash);
+        if let Some(node) = self.node_mut(parent) {
+            node.has_edges = true;
+        }
+        let nodes = &self.nodes;
+        let rehash = |id: &u32| nodes.get(*id as usize).map_or(0, |node| hash(node.parent, &node.label));
+        self.edges.insert_unique(hash(parent, label.as_bytes()), child, rehash);
         child
     }
 
     fn push(&mut self, parent: u32, label: &str) -> u32 {
         let id = index(self.nodes.len());
-        let (label_start, label_len) = (index(self.labels.len()), index(label.len()));
-        self.labels.push_str(label);
         let (closed, open) = Default::default();
-        self.nodes.push(Node { parent, label_start, label_len, free: NONE, closed, open });
+        let label = SmallVec::from_slice(label.as_bytes());
+        self.nodes.push(Node { label, parent, has_edges: false, free: NONE, closed, open });
         id
     }
 }
 
-fn hash(parent: u32, label: &str) -> u64 {
+fn hash(parent: u32, label: &[u8]) -> u64 {
     let mut hasher = SEEDS.build_hasher();
     hasher.write_u32(parent);
-    hasher.write(label.as_bytes());
+    hasher.write(label);
     hasher.finish()
 }
 
