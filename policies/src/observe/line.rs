@@ -44,10 +44,12 @@ fn quoted(line: &mut Vec<u8>, value: &[u8]) {
     line.push(b'"');
 }
 
-/// Looks at all of it, whatever it finds: so the compiler looks at many bytes at once.
 fn is_plain(value: &[u8]) -> bool {
-    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
-    value.iter().fold(true, |plain, byte| plain & is_plain(*byte))
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') & (*byte != b'"') & (*byte != b'\\');
+    let (eights, rest) = value.as_chunks::<8>();
+    // Looks at all eight, whatever it finds: so they are looked at in one step.
+    eights.iter().all(|eight| eight.iter().fold(true, |plain, byte| plain & is_plain(byte)))
+        && rest.iter().all(is_plain)
 }
 
 fn escaped(line: &mut Vec<u8>, letter: char) {
@@ -78,8 +80,8 @@ pub(super) fn millis(line: &mut Vec<u8>, key: &'static str, value: Duration) {
     let micros = value.saturating_add(Duration::from_nanos(500)).as_micros();
     let micros = u64::try_from(micros).unwrap_or(u64::MAX);
     decimal::<1>(line, micros / 1000);
-    line.push(b'.');
-    decimal::<3>(line, micros % 1000);
+    let [tens, ones] = two_digits(micros % 100);
+    line.extend_from_slice(&[b'.', digit(micros / 100 % 10), tens, ones]);
 }
 
 /// A number of at least so many digits.
@@ -134,12 +136,12 @@ pub fn timestamp(line: &mut Vec<u8>, since_1970: Duration) {
     decimal::<4>(line, year);
     let ([month, month_2], [day, day_2]) = (two_digits(month), two_digits(day));
     let ([hour, hour_2], [minute, minute_2]) = (two_digits(in_day / 3600), two_digits(in_day / 60 % 60));
-    let ([second, second_2], [centi, milli]) = (two_digits(in_day % 60), two_digits(millis % 100));
+    let ([second, second_2], [tens, ones]) = (two_digits(in_day % 60), two_digits(millis % 100));
     let date = [b'-', month, month_2, b'-', day, day_2, b'T'];
     let time = [hour, hour_2, b':', minute, minute_2, b':', second, second_2];
     line.extend_from_slice(&date);
     line.extend_from_slice(&time);
-    line.extend_from_slice(&[b'.', digit(millis / 100), centi, milli, b'Z']);
+    line.extend_from_slice(&[b'.', digit(millis / 100), tens, ones, b'Z']);
 }
 
 /// The date of a day since 1970, in the proleptic Gregorian calendar: years are counted from March, so that the leap day

@@ -104,11 +104,13 @@ impl LastGood {
 impl Exchange {
     /// Begins to keep this answer, if the route falls back to it and anybody may see it.
     pub(super) fn keep_if_good(&mut self, head: &Parts, framed: AnswerBody) {
-        let public = self.asked.as_ref().is_some_and(|asked| asked.is_anonymous);
         let named = self.permit.as_ref().and_then(|permit| permit.route().fallback.as_ref());
         let wanted = named.is_some_and(|fallback| matches!(fallback.give, FallbackAnswer::LastGood(_)));
-        let good = may_be_kept(head) && !matches!(framed, AnswerBody::Tunnel);
-        let (true, Some(key)) = (public && wanted && good, self.key()) else { return };
+        let public = self.asked.as_ref().is_some_and(|asked| asked.is_anonymous);
+        if !wanted || !public || matches!(framed, AnswerBody::Tunnel) || !may_be_kept(head) {
+            return;
+        }
+        let Some(key) = self.key() else { return };
         // In memory of their own: what was read is a piece of a larger buffer, and would hold all of that.
         let copy = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
         let own = head.headers.iter().filter_map(|(name, value)| Some((name.clone(), copy(value)?)));
