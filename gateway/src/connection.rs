@@ -17,6 +17,7 @@ use policies::admit::Because;
 use policies::guard::raw;
 use policies::verdict::{Denial, Fault};
 use policies::why::Silent;
+use shell::alarm::Alarm;
 use shell::exchange::{Core, Watch, refuse, wire};
 use shell::listen::{Conn, Facts, Fence, Head, Limits, Phase};
 use tokio::io::AsyncWriteExt;
@@ -114,12 +115,12 @@ pub async fn serve(serving: Arc<Serving>, mut conn: Conn) {
     if conn.facts().is_some_and(|facts| facts.speaks_h2) {
         return Box::pin(h2(serving, conn)).await;
     }
-    let mut phase = serving.phase.clone();
+    let mut alarm = Alarm::default();
     loop {
         let guard = &serving.core.plans.load().plan.guard.fields;
         let limits = Limits { head_bytes_max: guard.bytes_max + REQUEST_LINE_ROOM + 8192, ..serving.limits };
-        match conn.next_head(&limits, &mut phase).await {
-            Head::Http1 => match Box::pin(request(&serving, conn)).await {
+        match conn.next_head(&limits, &serving.phase, &mut alarm).await {
+            Head::Http1 => match Box::pin(request(&serving, conn, &mut alarm)).await {
                 Some(back) => conn = back,
                 None => return,
             },
@@ -144,7 +145,7 @@ async fn h2(serving: Arc<Serving>, mut conn: Conn) {
 }
 
 /// One request of HTTP/1. The connection, if it can have another.
-async fn request(serving: &Serving, mut conn: Conn) -> Option<Conn> {
+async fn request(serving: &Serving, mut conn: Conn, alarm: &mut Alarm) -> Option<Conn> {
     let planned = serving.core.plans.load_full();
     let fence = match raw::vet(conn.head(), &planned.plan.guard, &mut Silent) {
         Err(denial) => {
@@ -160,7 +161,7 @@ async fn request(serving: &Serving, mut conn: Conn) -> Option<Conn> {
         let head = head.freeze();
         return match road::take(&head) {
             None => by_pingora(serving, conn, BytesMut::from(head), None).await,
-            Some(taken) => match road.request(conn, head, taken, fence).await {
+            Some(taken) => match road.request(conn, head, taken, fence, alarm).await {
                 Came::Back(conn) => Some(conn),
                 Came::Gone => None,
                 Came::On(conn, head, handed) => {

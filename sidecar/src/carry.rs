@@ -5,7 +5,7 @@
 
 mod attempt;
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use policies::headers::hop::Next;
 use policies::reply::Reply;
 use policies::resilience::repeat::Replayable;
 use policies::verdict::Denial;
+use shell::alarm::Alarm;
 use shell::exchange::{
     Attempt, Breakage, Broke, Connection, Core, Exchange, Head, Opening, Part, Then, Watch,
 };
@@ -75,7 +76,8 @@ impl Service<Arrived> for Carrier {
             let watch = Arc::<Watch>::default();
             let progress = arrived.progress.clone();
             let then = arrived.then;
-            match watch.clone().hold(Box::pin(carrier.carry(arrived, watch.clone()))).await {
+            let carried = Box::pin(carrier.carry(arrived, watch.clone()));
+            match watch.hold(&mut Alarm::default(), pin!(carried)).await {
                 Ok(carried) => carried.map(|answer| closing(answer, then)),
                 // Its time was over before an answer began.
                 Err(_) => watch.last_words().map(|reply| written(reply, progress)).ok_or(BrokenOff),

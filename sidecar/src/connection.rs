@@ -14,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use policies::guard::raw;
 use policies::verdict::{Denial, Fault};
 use policies::why::Silent;
+use shell::alarm::Alarm;
 use shell::exchange::{Connection, refuse};
 use shell::listen::{Conn, Facts, Fence, Head, Limits, Phase};
 use tokio::sync::watch;
@@ -68,14 +69,14 @@ pub async fn serve(serving: Arc<Serving>, mut conn: Conn, host: Option<HeaderVal
     if talk.facts.speaks_h2 {
         return talk.h2(conn).await;
     }
-    let mut phase = serving.phase.clone();
+    let mut alarm = Alarm::default();
     loop {
         let head_bytes_max = {
             let planned = serving.carrier.core.plans.load();
             planned.plan.guard.fields.bytes_max + REQUEST_LINE_ROOM + planned.plan.guard.target_bytes_max
         };
         let limits = Limits { head_bytes_max, ..serving.limits };
-        match conn.next_head(&limits, &mut phase).await {
+        match conn.next_head(&limits, &serving.phase, &mut alarm).await {
             Head::Http1 => match talk.clone().request(conn).await {
                 Some(back) => conn = back,
                 None => return,

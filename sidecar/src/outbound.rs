@@ -9,6 +9,7 @@ use http::HeaderValue;
 use policies::document::target::Protocol;
 use policies::guard::{Looks, raw};
 use policies::plan::{Call, Destination};
+use shell::alarm::Alarm;
 use shell::listen::{Conn, Facts, Head, Limits};
 
 use crate::client::Loops;
@@ -70,8 +71,7 @@ impl Outbound {
     async fn redirected(&self, mut conn: Conn, facts: &Facts, going: SocketAddr) {
         let plan = self.opaque.core.plans.load().plan.clone();
         let limits = Limits { head_bytes_max: plan.guard.fields.bytes_max, ..self.serving.limits };
-        let mut phase = self.serving.phase.clone();
-        let head = conn.next_head(&limits, &mut phase).await;
+        let head = conn.next_head(&limits, &self.serving.phase, &mut Alarm::default()).await;
         let host = raw::host_named(conn.head())
             .map(|host| host.rsplit_once(':').map_or(host, |(host, _)| host).to_owned());
         let declared = host.is_some_and(|host| plan.destination(&host) == Destination::Declared);

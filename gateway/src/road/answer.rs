@@ -10,7 +10,7 @@ use policies::guard::{AnswerBody, Chunks, Piece as InChunks};
 use policies::headers::trailers;
 use policies::resilience::repeat::Sent;
 use policies::verdict::Fault;
-use shell::exchange::{Breakage, Broke, Exchange, Part};
+use shell::exchange::{Breakage, Broke, Exchange, Part, Watch};
 
 use super::Broken;
 use super::client::{self, Client};
@@ -101,6 +101,7 @@ impl Answer {
         client: &mut Client,
         exchange: &mut Exchange,
         upload: &mut Upload,
+        watch: &Watch,
     ) -> Result<Option<Line>, Torn> {
         let Self { mut line, mut head, body, reusable, silence } = self;
         exchange.dress_answer(&mut head.headers, &client.parts().headers, client.speaks());
@@ -114,7 +115,7 @@ impl Answer {
         if let Err(error) = passing.client.head(head, body).await {
             return Err(passing.lost(&error));
         }
-        passing.body(Body::new(body), silence).await?;
+        passing.body(Body::new(body), watch, silence).await?;
         let in_step = reusable == Reusable::Yes && body != AnswerBody::UntilClose && upload.is_through();
         Ok(in_step.then_some(line))
     }
@@ -128,7 +129,7 @@ struct Passing<'a> {
 }
 
 impl Passing<'_> {
-    async fn body(&mut self, mut body: Body, silence: Duration) -> Result<(), Torn> {
+    async fn body(&mut self, mut body: Body, watch: &Watch, silence: Duration) -> Result<(), Torn> {
         let mut trailers = BytesMut::new();
         loop {
             while let Some(piece) =
@@ -157,7 +158,7 @@ impl Passing<'_> {
             if let Err(error) = self.client.flush().await {
                 return Err(self.lost(&error));
             }
-            match self.line.more(self.client, self.upload, silence).await {
+            match self.line.more(self.client, self.upload, watch, silence).await {
                 Ok(1..) => {}
                 Ok(0) if body.ends_with_connection() => {
                     self.over()?;

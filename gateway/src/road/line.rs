@@ -13,7 +13,7 @@ use http::response::Parts;
 use policies::guard::{AnswerBody, FieldLimits, raw};
 use policies::verdict::Fault;
 use policies::why::Silent;
-use shell::exchange::Attempt;
+use shell::exchange::{Attempt, Watch};
 use shell::upstream::{Shape, Stream, dial};
 use tokio::io::{AsyncRead, ReadBuf};
 
@@ -146,6 +146,7 @@ impl Line {
         &mut self,
         client: &mut Client,
         upload: &mut Upload,
+        watch: &Watch,
         patience: Duration,
     ) -> Result<(Parts, Reusable), Broken> {
         let mut looked = 0;
@@ -158,7 +159,7 @@ impl Line {
                 return Ok((head, reusable));
             }
             looked = self.buffer.len();
-            if self.more(client, upload, patience).await? == 0 {
+            if self.more(client, upload, watch, patience).await? == 0 {
                 let fault = if self.answered { Fault::AnswerTruncated } else { Fault::UpstreamReset };
                 return Err(Broken::Target(fault));
             }
@@ -170,22 +171,26 @@ impl Line {
         &mut self,
         client: &mut Client,
         upload: &mut Upload,
+        watch: &Watch,
         patience: Duration,
     ) -> Result<usize, Broken> {
-        let mut since = tokio::time::Instant::now();
-        loop {
-            let reading = std::future::poll_fn(|context| self.poll_more(context, client, upload));
-            match tokio::time::timeout_at(since + patience, reading).await {
-                Ok(read) => return read,
-                // A long upload is no silence.
-                Err(_) if upload.moved() > since => since = upload.moved(),
-                // Nor can a target answer before it has all that it needs to know.
-                Err(_) if upload.is_awaited() => {
-                    return Err(Broken::Client(Wrong::Client(Fault::ClientTooSlow)));
-                }
-                Err(_) => return Err(Broken::Target(Fault::UpstreamTimeout)),
+        let mut until = None;
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(read) = self.poll_more(context, client, upload) {
+                return Poll::Ready(read);
             }
-        }
+            // A long upload is no silence.
+            if upload.has_moved() || until.is_none() {
+                until = Some(shell::clock::tick().after(patience));
+            }
+            ready!(until.map_or(Poll::Pending, |until| watch.poll_until(until)));
+            Poll::Ready(Err(match upload.is_awaited() {
+                // Nor can a target answer before it has all that it needs to know.
+                true => Broken::Client(Wrong::Client(Fault::ClientTooSlow)),
+                false => Broken::Target(Fault::UpstreamTimeout),
+            }))
+        })
+        .await
     }
 
     fn poll_more(

@@ -14,6 +14,7 @@ mod line;
 mod tee;
 mod upload;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use http::request::Parts;
 use pingora::protocols::http::v2::server::HttpSession;
 use policies::document::target::Protocol;
 use policies::verdict::{Denial, Fault};
+use shell::alarm::Alarm;
 use shell::exchange::{Attempt, Breakage, Broke, Connection, Core, Exchange, Head, Opening, Then, Watch};
 use shell::listen::{Conn, Facts, Fence};
 
@@ -108,9 +110,16 @@ impl Road {
     }
 
     /// Carries one request of HTTP/1 whose head has been read and vetted, and whose body the connection's fence holds.
-    pub async fn request(&self, conn: Conn, head: Bytes, taken: Taken, fence: Fence) -> Came {
+    pub async fn request(
+        &self,
+        conn: Conn,
+        head: Bytes,
+        taken: Taken,
+        fence: Fence,
+        alarm: &mut Alarm,
+    ) -> Came {
         let mut client = Client::Http1(Http1::new(conn, taken.parts, taken.target, fence));
-        let over = self.travel(&mut client).await;
+        let over = self.travel(&mut client, alarm).await;
         let Some((conn, last)) = client.into_conn() else { return Came::Gone };
         match over {
             Over::Well if !last && !conn.has_unread() => Came::Back(conn),
@@ -133,7 +142,7 @@ impl Road {
             return Some((stream, None));
         }
         let mut client = Client::Http2(Box::new(Http2::new(stream, facts)));
-        match self.travel(&mut client).await {
+        match self.travel(&mut client, &mut Alarm::default()).await {
             Over::Well | Over::Last => None,
             Over::Broken => {
                 client.reset();
@@ -143,9 +152,10 @@ impl Road {
         }
     }
 
-    async fn travel(&self, client: &mut Client) -> Over {
+    async fn travel(&self, client: &mut Client, alarm: &mut Alarm) -> Over {
         let watch = Arc::<Watch>::default();
-        match watch.clone().hold(Box::pin(self.carry(client, watch.clone()))).await {
+        let carried = watch.hold(alarm, pin!(self.carry(client, &watch))).await;
+        match carried {
             Ok(over) => over,
             // Its time was over.
             Err(_) => match watch.last_words().filter(|_| !client.has_begun()) {
@@ -158,7 +168,7 @@ impl Road {
         }
     }
 
-    async fn carry(&self, client: &mut Client, watch: Arc<Watch>) -> Over {
+    async fn carry(&self, client: &mut Client, watch: &Arc<Watch>) -> Over {
         let mut exchange = Exchange::begin(self.core.clone(), watch.clone());
         client.tidy(&exchange);
         let Some(facts) = client.facts() else { return Over::Broken };
@@ -182,17 +192,20 @@ impl Road {
             let then = match exchange.next_attempt(client.parts()).await {
                 Err(then) => then,
                 Ok(attempt) if attempt.endpoints.shape.protocol != Protocol::Http1 => {
+                    let watch = watch.clone();
                     return Over::Hand(Box::new(Handed { exchange, attempt, watch }));
                 }
-                Ok(attempt) => match self.attempt(client, &mut exchange, &mut upload, &attempt).await {
-                    Ok(answer) => {
-                        let passed = answer.pass(client, &mut exchange, &mut upload).await;
-                        exchange.uploaded(upload.bytes());
-                        exchange.close();
-                        return self.after(passed);
+                Ok(attempt) => {
+                    match self.attempt(client, &mut exchange, &mut upload, watch, &attempt).await {
+                        Ok(answer) => {
+                            let passed = answer.pass(client, &mut exchange, &mut upload, watch).await;
+                            exchange.uploaded(upload.bytes());
+                            exchange.close();
+                            return self.after(passed);
+                        }
+                        Err(then) => then,
                     }
-                    Err(then) => then,
-                },
+                }
             };
             match then {
                 Then::Again => {}
@@ -218,6 +231,7 @@ impl Road {
         client: &mut Client,
         exchange: &mut Exchange,
         upload: &mut Upload,
+        watch: &Watch,
         attempt: &Attempt,
     ) -> Result<Answer, Then> {
         let mut line = match self.pool.line(attempt).await {
@@ -234,7 +248,7 @@ impl Road {
         };
         upload.begin(head);
         loop {
-            let read = line.head(client, upload, attempt.patience.answer).await;
+            let read = line.head(client, upload, watch, attempt.patience.answer).await;
             let (mut head, reusable) = match read {
                 Ok(read) => read,
                 Err(broken) => {

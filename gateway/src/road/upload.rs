@@ -10,7 +10,6 @@ use policies::resilience::repeat::{Replayable, Sent};
 use policies::verdict::Fault;
 use shell::exchange::Connection;
 use tokio::io::AsyncWrite;
-use tokio::time::Instant;
 
 use super::buffers::Buffer;
 use super::client::{Client, Read, chunk};
@@ -38,7 +37,8 @@ pub struct Upload {
     /// The target takes no more. It may have answered all the same.
     refused: bool,
     wrong: Option<Wrong>,
-    moved: Instant,
+    /// The target has taken some of it since somebody asked.
+    moved: bool,
     /// Somebody wants to see it, too, and the answer.
     pub copy: Option<Tee>,
 }
@@ -81,7 +81,7 @@ impl Upload {
             sent: Sent::Nothing,
             refused: false,
             wrong: None,
-            moved: Instant::now(),
+            moved: false,
             copy: None,
         }
     }
@@ -96,7 +96,7 @@ impl Upload {
         self.waiting = head;
         self.sent = Sent::Nothing;
         self.refused = false;
-        self.moved = Instant::now();
+        self.moved = false;
         if !self.kept.is_empty() {
             let kept = std::mem::take(&mut self.kept);
             self.put(&kept);
@@ -125,8 +125,9 @@ impl Upload {
         self.ended
     }
 
-    pub fn moved(&self) -> Instant {
-        self.moved
+    /// Has the target taken some of it since this was asked?
+    pub fn has_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
     }
 
     /// Is there anything left to do for it?
@@ -175,7 +176,7 @@ impl Upload {
                     Poll::Ready(Ok(written @ 1..)) => {
                         self.waiting.advance(written);
                         self.sent = Sent::Something;
-                        self.moved = Instant::now();
+                        self.moved = true;
                     }
                     Poll::Ready(Ok(0) | Err(_)) => {
                         self.refused = true;

@@ -20,3 +20,4 @@ pub mod telemetry;
 pub mod signals;
 pub mod sources;
 pub mod clock;
+pub mod alarm;

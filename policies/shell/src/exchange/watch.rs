@@ -2,14 +2,15 @@
 //! deadline for a request as a whole.
 
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
+use std::task::{Poll, ready};
 
 use policies::reply::Reply;
 use policies::time::Tick;
-use tokio::time::Sleep;
+
+use crate::alarm::Alarm;
 
 tokio::task_local! {
     static CURRENT: Arc<Watch>;
@@ -19,6 +20,10 @@ tokio::task_local! {
 #[derive(Debug, Default)]
 pub struct Watch {
     at: AtomicU64,
+    /// Until when somebody below is patient with whom it waits for.
+    patient: AtomicU64,
+    /// It is not earlier than this.
+    rang: AtomicU64,
     last_words: Mutex<Option<Reply>>,
 }
 
@@ -53,39 +58,55 @@ impl Watch {
 
     /// When the request is broken off.
     pub fn at(&self) -> Option<Tick> {
-        match self.at.load(Ordering::Relaxed) {
-            0 => None,
-            nanos => Some(Tick::from_nanos(nanos)),
+        moment(&self.at)
+    }
+
+    /// Ready when this moment has come, for somebody below whoever holds the request: it is woken then. Costs no look at the
+    /// clock, and no timer of its own.
+    pub fn poll_until(&self, until: Tick) -> Poll<()> {
+        if self.rang.load(Ordering::Relaxed) >= until.as_nanos() {
+            return Poll::Ready(());
         }
+        self.patient.store(until.as_nanos(), Ordering::Relaxed);
+        Poll::Pending
     }
 
     /// Runs an engine's future until it is done or the watch that was set meanwhile goes off.
     pub async fn guard<F: Future>(self: Arc<Self>, future: F) -> Result<F::Output, Over> {
         let watch = self.clone();
-        CURRENT.scope(self, watch.hold(future)).await
+        CURRENT.scope(self, async { watch.hold(&mut Alarm::default(), pin!(future)).await }).await
     }
 
-    /// The same for an engine that hands the watch on by itself. A large future is better boxed first: it would be moved.
-    pub async fn hold<F: Future>(self: Arc<Self>, future: F) -> Result<F::Output, Over> {
-        let mut future = std::pin::pin!(future);
-        // Made when it is first needed, and anew only when the moment changes: most requests need one timer.
-        let mut sleep: Option<Pin<Box<Sleep>>> = None;
-        let mut set_for = None;
-        std::future::poll_fn(move |context| {
-            if let Poll::Ready(output) = future.as_mut().poll(context) {
-                return Poll::Ready(Ok(output));
-            }
-            // The future has just run, and may have set its own watch.
-            let at = self.at();
-            if at != set_for {
-                set_for = at;
-                sleep = at.map(|at| Box::pin(tokio::time::sleep_until(crate::clock::instant(at).into())));
-            }
-            match sleep.as_mut().map(|sleep| sleep.as_mut().poll(context)) {
-                Some(Poll::Ready(())) => Poll::Ready(Err(Over)),
-                _ => Poll::Pending,
+    /// The same for an engine that hands the watch on by itself, and has an alarm at hand.
+    pub async fn hold<F: Future>(
+        &self,
+        alarm: &mut Alarm,
+        mut future: Pin<&mut F>,
+    ) -> Result<F::Output, Over> {
+        std::future::poll_fn(|context| {
+            loop {
+                if let Poll::Ready(output) = future.as_mut().poll(context) {
+                    return Poll::Ready(Ok(output));
+                }
+                // The future has just run, and may have set its own watch, or begun to wait for somebody.
+                let (end, patient) = (self.at(), moment(&self.patient));
+                let Some(next) = [end, patient].into_iter().flatten().min() else { return Poll::Pending };
+                ready!(alarm.poll(crate::clock::instant(next).into(), context));
+                if end == Some(next) {
+                    return Poll::Ready(Err(Over));
+                }
+                self.rang.store(next.as_nanos(), Ordering::Relaxed);
+                self.patient.store(0, Ordering::Relaxed);
             }
         })
         .await
+    }
+}
+
+/// A moment that may be none.
+fn moment(nanos: &AtomicU64) -> Option<Tick> {
+    match nanos.load(Ordering::Relaxed) {
+        0 => None,
+        nanos => Some(Tick::from_nanos(nanos)),
     }
 }

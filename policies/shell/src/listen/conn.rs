@@ -28,6 +28,7 @@ use tokio::time::{Instant, Sleep};
 use self::rest::Rest;
 use super::transport::{Dropped, Transport};
 use super::{Facts, Phase};
+use crate::alarm::Alarm;
 
 /// What HTTP/2 begins with: RFC 9113 §3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -200,17 +201,23 @@ impl Conn {
     }
 
     /// Waits for a request.
-    pub async fn next_head(&mut self, limits: &Limits, phase: &mut watch::Receiver<Phase>) -> Head {
+    pub async fn next_head(
+        &mut self,
+        limits: &Limits,
+        phase: &watch::Receiver<Phase>,
+        alarm: &mut Alarm,
+    ) -> Head {
         let Some(inner) = self.inner.as_mut() else { return Head::Closed };
         inner.rest(limits);
         if inner.ahead.is_empty() {
             // A request that is on its way when the gateway begins to drain is still answered, and told that it was the last.
             let mut rest = inner.rest.take().unwrap_or_else(|| Rest::new(phase));
-            rest.begin(limits.idle_within);
+            let until = Instant::now() + limits.idle_within;
             let over = std::future::poll_fn(|context| match inner.poll_read_ahead(context) {
                 Poll::Ready(Ok(1..)) => Poll::Ready(None),
                 Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Some(Head::Closed)),
-                Poll::Pending => rest.poll(context).map(Some),
+                Poll::Pending if rest.poll_drained(context).is_ready() => Poll::Ready(Some(Head::Draining)),
+                Poll::Pending => alarm.poll(until, context).map(|()| Some(Head::IdleOver)),
             });
             let over = over.await;
             inner.rest = Some(rest);
