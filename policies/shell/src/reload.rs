@@ -320,17 +320,14 @@ impl Read {
 
 impl Seen {
     fn of(sources: &Result<Vec<Source>, String>, wanted: &[Secret]) -> Self {
-        Self { text: print_of(sources, &[]), all: print_of(sources, wanted) }
+        let text = sources
+            .as_ref()
+            .map(|sources| sources.iter().map(|source| (&source.name, &source.text)).collect::<Vec<_>>());
+        // Looked at each second, and of thousands of routes it is megabytes: read once for both prints.
+        let text = stable_hash(&text);
+        let contents: Vec<_> = wanted.iter().map(fetch).collect();
+        Self { text, all: stable_hash(&(text, contents)) }
     }
-}
-
-/// A print of what stands in the files, and in those they refer to.
-fn print_of(sources: &Result<Vec<Source>, String>, wanted: &[Secret]) -> u64 {
-    let text = sources
-        .as_ref()
-        .map(|sources| sources.iter().map(|source| (&source.name, &source.text)).collect::<Vec<_>>());
-    let contents: Vec<_> = wanted.iter().map(fetch).collect();
-    stable_hash(&(text, contents))
 }
 
 /// Everything a document refers to, as far as it can be read.
