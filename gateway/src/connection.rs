@@ -146,31 +146,25 @@ async fn h2(serving: Arc<Serving>, mut conn: Conn) {
 
 /// One request of HTTP/1. The connection, if it can have another.
 async fn request(serving: &Serving, mut conn: Conn, alarm: &mut Alarm) -> Option<Conn> {
-    let planned = serving.core.plans.load_full();
-    let fence = match raw::vet(conn.head(), &planned.plan.guard, &mut Silent) {
+    let head = conn.take_head().freeze();
+    let read = match raw::request(&head, &serving.core.plans.load().plan.guard, &mut Silent) {
+        Ok(read) => read,
         Err(denial) => {
-            refuse(&serving.core, conn, denial.into()).await;
+            turn_away(serving, conn, denial.into()).await;
             return None;
         }
-        Ok(raw) => Fence::from(raw),
     };
-    drop(planned);
-    let head = conn.take_head();
+    let fence = Fence::from(read.raw);
     conn.fence(fence);
-    if let Some(road) = &serving.road {
-        let head = head.freeze();
-        return match road::take(&head) {
-            None => by_pingora(serving, conn, BytesMut::from(head), None).await,
-            Some(taken) => match road.request(conn, head, taken, fence, alarm).await {
-                Came::Back(conn) => Some(conn),
-                Came::Gone => None,
-                Came::On(conn, head, handed) => {
-                    by_pingora(serving, conn, BytesMut::from(head), Some(handed)).await
-                }
-            },
-        };
-    }
-    by_pingora(serving, conn, head, None).await
+    let (conn, head, handed) = match &serving.road {
+        Some(road) if road::takes(&read) => match road.request(conn, head, read, fence, alarm).await {
+            Came::Back(conn) => return Some(conn),
+            Came::Gone => return None,
+            Came::On(conn, head, handed) => (conn, head, Some(handed)),
+        },
+        _ => (conn, head, None),
+    };
+    by_pingora(serving, conn, BytesMut::from(head), handed).await
 }
 
 /// One request carried by `HttpProxy`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::response::Parts;
-use policies::guard::{AnswerBody, Chunks, Piece as InChunks};
+use policies::guard::{AnswerBody, Chunks, Piece as InChunks, raw};
 use policies::headers::trailers;
 use policies::resilience::repeat::Sent;
 use policies::verdict::Fault;
@@ -14,7 +14,7 @@ use shell::exchange::{Breakage, Broke, Exchange, Part, Watch};
 
 use super::Broken;
 use super::client::{self, Client};
-use super::head::{self, Reusable};
+use super::head::Reusable;
 use super::line::Line;
 use super::tee;
 use super::upload::{Upload, Wrong};
@@ -182,7 +182,7 @@ impl Passing<'_> {
         }
         // An empty line always comes.
         let follows = trailers.len() > 2 && self.client.takes_trailers();
-        let mut trailers = if follows { head::trailers(&trailers) } else { None };
+        let mut trailers = if follows { raw::trailers(&trailers) } else { None };
         if let Some(trailers) = &mut trailers {
             trailers::strip(trailers);
         }

@@ -1,40 +1,10 @@
-//! Heads of HTTP/1.1 as bytes: read with `httparse`, written by hand. Answers are read by `policies::guard::raw`.
+//! Heads of HTTP/1.1 as they leave, as bytes. Those that come are read by `policies::guard::raw`.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, StatusCode, Uri, Version, request, response};
-use smallvec::SmallVec;
+use bytes::{BufMut, BytesMut};
+use http::header::{self, HeaderMap};
+use http::{Method, StatusCode, Version, response};
 
 use super::buffers::Buffer;
-
-/// Fields of a usual head; a larger one takes memory of its own.
-const USUAL: usize = 48;
-/// A request with more has something else in mind. The guard's own bound is lower.
-const FIELDS_MAX: usize = 1024;
-
-type Slots<'a> = SmallVec<[httparse::Header<'a>; USUAL]>;
-
-fn slots<'a>(head: &[u8]) -> Slots<'a> {
-    let lines = memchr::memchr_iter(b'\n', head).count();
-    smallvec::smallvec![httparse::EMPTY_HEADER; lines.clamp(1, FIELDS_MAX)]
-}
-
-/// A request's head, whole and vetted, and its target byte by byte.
-pub fn request(head: &Bytes) -> Option<(request::Parts, Bytes)> {
-    let mut slots = slots(head);
-    let mut read = httparse::Request::new(&mut slots);
-    if !read.parse(head).ok()?.is_complete() {
-        return None;
-    }
-    let target = head.slice_ref(read.path?.as_bytes());
-    let (mut parts, ()) = Request::new(()).into_parts();
-    parts.method = Method::from_bytes(read.method?.as_bytes()).ok()?;
-    parts.version = if read.version? == 1 { Version::HTTP_11 } else { Version::HTTP_10 };
-    // The guard reads the target itself; what a library cannot read of it is left for it to judge.
-    parts.uri = Uri::from_maybe_shared(target.clone()).unwrap_or_default();
-    parts.headers = fields(head, read.headers)?;
-    Some((parts, target))
-}
 
 /// May a connection carry another request after this answer?
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,16 +20,6 @@ impl Reusable {
             head.version == Version::HTTP_10 || policies::headers::hop::nominates(&head.headers, "close");
         if closes { Self::No } else { Self::Yes }
     }
-}
-
-fn fields(head: &Bytes, read: &[httparse::Header<'_>]) -> Option<HeaderMap> {
-    let mut fields = HeaderMap::with_capacity(read.len() + 8);
-    for field in read {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
-        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value)).ok()?;
-        fields.append(name, value);
-    }
-    Some(fields)
 }
 
 /// A request's head as it leaves.
@@ -110,15 +70,6 @@ pub fn last_chunk(trailers: Option<&HeaderMap>) -> Buffer {
     }
     bytes.put_slice(b"\r\n");
     bytes
-}
-
-/// What follows the last chunk, the empty line at its end included.
-pub fn trailers(bytes: &Bytes) -> Option<HeaderMap> {
-    let mut slots = slots(bytes);
-    match httparse::parse_headers(bytes, &mut slots).ok()? {
-        httparse::Status::Complete((_, read)) => fields(bytes, read),
-        httparse::Status::Partial => None,
-    }
 }
 
 fn put(bytes: &mut BytesMut, fields: &HeaderMap) {

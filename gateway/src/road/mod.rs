@@ -23,6 +23,7 @@ use http::header::{HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use pingora::protocols::http::v2::server::HttpSession;
 use policies::document::target::Protocol;
+use policies::guard::raw;
 use policies::verdict::{Denial, Fault};
 use shell::alarm::Alarm;
 use shell::exchange::{Attempt, Breakage, Broke, Connection, Core, Exchange, Head, Opening, Then, Watch};
@@ -76,16 +77,9 @@ enum Over {
     Hand(Box<Handed>),
 }
 
-/// A head that the road can take.
-pub struct Taken {
-    parts: Parts,
-    target: Bytes,
-}
-
-/// Reads a head, if it is one of those the road takes.
-pub fn take(head: &Bytes) -> Option<Taken> {
-    let (parts, target) = head::request(head)?;
-    (!is_tunnel(&parts)).then_some(Taken { parts, target })
+/// Is this request one of those the road takes?
+pub fn takes(read: &raw::Request) -> bool {
+    !is_tunnel(&read.parts)
 }
 
 fn is_tunnel(parts: &Parts) -> bool {
@@ -114,11 +108,11 @@ impl Road {
         &self,
         conn: Conn,
         head: Bytes,
-        taken: Taken,
+        read: raw::Request,
         fence: Fence,
         alarm: &mut Alarm,
     ) -> Came {
-        let mut client = Client::Http1(Http1::new(conn, taken.parts, taken.target, fence));
+        let mut client = Client::Http1(Http1::new(conn, read.parts, read.target, fence));
         let over = self.travel(&mut client, alarm).await;
         let Some((conn, last)) = client.into_conn() else { return Came::Gone };
         match over {

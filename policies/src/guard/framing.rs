@@ -61,6 +61,7 @@ pub(super) fn declared(version: Version, headers: &HeaderMap) -> Result<Declared
 }
 
 /// What stands in a field, if it is there.
+#[derive(Clone, Copy)]
 enum Values<'a> {
     One(&'a [u8]),
     Several,

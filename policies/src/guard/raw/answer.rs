@@ -19,6 +19,8 @@ use crate::why::Witness;
 const STATUS_LINE_ROOM: usize = 1024;
 /// Fields of a usual answer, with some to be put in.
 const USUAL: usize = 12;
+/// Whoever sends more trailers has something else in mind.
+const TRAILERS_MAX: usize = 1024;
 /// What every answer begins with.
 const BEGINNING: &[u8] = b"HTTP/1.";
 
@@ -77,6 +79,18 @@ fn read(bytes: &Bytes, limits: FieldLimits) -> Result<Parts, Refusal> {
     let (mut parts, ()) = Response::new(()).into_parts();
     (parts.version, parts.status, parts.headers) = (version, status, headers);
     Ok(parts)
+}
+
+/// What follows the last chunk of a body, the empty line at its end included, cut into fields. Nothing, if it cannot be cut.
+/// The values share its memory.
+pub fn trailers(bytes: &Bytes) -> Option<HeaderMap> {
+    let mut fields = HeaderMap::new();
+    let lines = Lines::of(bytes.strip_suffix(b"\r\n\r\n")?);
+    for line in lines {
+        let (name, value) = field(line.ok()?).ok().filter(|_| fields.len() < TRAILERS_MAX)?;
+        append(&mut fields, name, bytes.slice_ref(value)).ok()?;
+    }
+    Some(fields)
 }
 
 /// RFC 9112 §4: `HTTP-version SP status-code SP [ reason-phrase ]`. Many leave the last space out when no reason follows,
@@ -213,6 +227,19 @@ mod tests {
         for (head, expected) in rows {
             assert_eq!(said(head), *expected, "{head:?}");
         }
+    }
+
+    #[test]
+    fn trailers_are_cut_as_heads_are() {
+        let cut = |bytes: String| trailers(&Bytes::from(bytes)).map(|fields| format!("{fields:?}"));
+        assert_eq!(cut("A:\t b\r\na: c\r\n\r\n".into()).as_deref(), Some(r#"{"a": "b", "a": "c"}"#));
+        for bytes in
+            ["", "\r\n", "A: b\r\n", "A: b\n\r\n", "A : b\r\n\r\n", "A: b\r\n c\r\n\r\n", "A: \0\r\n\r\n"]
+        {
+            assert_eq!(cut(bytes.into()), None, "{bytes:?}");
+        }
+        assert!(cut("a: b\r\n".repeat(1024) + "\r\n").is_some());
+        assert_eq!(cut("a: b\r\n".repeat(1025) + "\r\n"), None);
     }
 
     #[test]

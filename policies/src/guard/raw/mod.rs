@@ -17,7 +17,7 @@ use super::{Permission, Rules};
 use crate::verdict::Denial;
 use crate::why::Witness;
 
-pub use self::answer::{answer, answer_end};
+pub use self::answer::{answer, answer_end, trailers};
 pub(super) use self::lines::is_token;
 pub use self::request::{Request, request};
 
@@ -202,8 +202,7 @@ fn request_line<'a>(line: &'a [u8], rules: &Rules) -> Result<RequestLine<'a>, Re
     Ok(RequestLine { method, target, version })
 }
 
-const TOO_MANY: Refusal =
-    Refusal::new(Denial::HeadersTooLarge, "there are more header fields than allowed");
+const TOO_MANY: Refusal = Refusal::new(Denial::HeadersTooLarge, "there are more header fields than allowed");
 
 const fn bad(because: &'static str) -> Refusal {
     Refusal::new(Denial::BadHeader, because)

@@ -48,7 +48,8 @@ fn read(head: &Bytes, rules: &Rules) -> Result<Request, Refusal> {
 /// Puts in a field as it came. The library's types hold nothing that the guard would not take.
 pub(super) fn append(fields: &mut HeaderMap, name: &[u8], value: Bytes) -> Result<(), Refusal> {
     let name = HeaderName::from_bytes(name).map_err(|_| bad("a header name is not a token"))?;
-    let value = HeaderValue::from_maybe_shared(value).map_err(|_| bad("a header value holds a control byte"))?;
+    let value =
+        HeaderValue::from_maybe_shared(value).map_err(|_| bad("a header value holds a control byte"))?;
     fields.try_append(name, value).map(|_| ()).map_err(|_| TOO_MANY)
 }
 
