@@ -141,7 +141,7 @@ async fn h2(serving: Arc<Serving>, mut conn: Conn) {
     conn.relax();
     conn.fence(Fence::Open);
     let streams = Arc::new(Streams { serving, facts });
-    streams.process_new(Box::new(Lent::new(conn)), &streams.serving.shutdown).await;
+    streams.process_new(Box::new(Lent::with_streams(conn)), &streams.serving.shutdown).await;
 }
 
 /// One request of HTTP/1. The connection, if it can have another.

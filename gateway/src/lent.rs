@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use async_trait::async_trait;
 use pingora::http::ResponseHeader;
@@ -22,6 +22,26 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 pub struct Lent {
     conn: Conn,
     digests: Option<Arc<Digests>>,
+    sends: Sends,
+}
+
+/// When what was written leaves.
+#[derive(Debug)]
+enum Sends {
+    /// When it is flushed.
+    Flushed,
+    /// When its task has its next turn: answers that are ready side by side leave together.
+    NextTurn(Unsent),
+}
+
+/// What waits for the next turn.
+#[derive(Debug)]
+enum Unsent {
+    Nothing,
+    /// Something that the socket has not been asked to take.
+    Written,
+    /// Something that it does not take for the moment. It wakes the task when it does.
+    Stuck,
 }
 
 /// What Pingora asks of a connection, made once for all its requests.
@@ -40,7 +60,16 @@ impl Lent {
     /// This connection.
     pub fn new(mut conn: Conn) -> Self {
         let digests = conn.keepsake(|facts| Arc::new(Digests::of(facts)));
-        Self { conn, digests: digests.and_then(|digests| digests.downcast().ok()) }
+        let digests = digests.and_then(|digests| digests.downcast().ok());
+        Self { conn, digests, sends: Sends::Flushed }
+    }
+
+    /// This connection, with many streams. What frames them flushes after nearly every answer, and its task is woken by each
+    /// of them: to send only when it has its next turn saves most of the writes, and of the records where there is TLS.
+    ///
+    /// Each of its turns has to begin with reading, as those of `h2` do.
+    pub fn with_streams(conn: Conn) -> Self {
+        Self { sends: Sends::NextTurn(Unsent::Nothing), ..Self::new(conn) }
     }
 
     /// The connection again.
@@ -66,7 +95,14 @@ impl AsyncRead for Lent {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.conn).poll_read(context, buffer)
+        let Self { conn, sends, .. } = &mut *self;
+        if let Sends::NextTurn(unsent @ (Unsent::Written | Unsent::Stuck)) = sends {
+            *unsent = match Pin::new(&mut *conn).poll_flush(context)? {
+                Poll::Ready(()) => Unsent::Nothing,
+                Poll::Pending => Unsent::Stuck,
+            };
+        }
+        Pin::new(conn).poll_read(context, buffer)
     }
 }
 
@@ -76,11 +112,20 @@ impl AsyncWrite for Lent {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.conn).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.conn).poll_write(context, bytes))?;
+        if let Sends::NextTurn(unsent) = &mut self.sends {
+            *unsent = Unsent::Written;
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.conn).poll_flush(context)
+        match self.sends {
+            Sends::Flushed => return Pin::new(&mut self.conn).poll_flush(context),
+            Sends::NextTurn(Unsent::Written) => context.waker().wake_by_ref(),
+            Sends::NextTurn(Unsent::Nothing | Unsent::Stuck) => {}
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -24,5 +24,6 @@ mod shared;
 mod streams;
 mod strict;
 mod tls;
+mod unread;
 mod upstreams;
 mod world;

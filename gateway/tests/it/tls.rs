@@ -14,7 +14,7 @@ use testkit::{Authority, Pair};
 
 use crate::world::{World, eventually, file, service, world_with};
 
-type Tls = StreamOwned<ClientConnection, TcpStream>;
+pub type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 fn client(roots: RootCertStore, own: Option<&Pair>) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -34,6 +34,13 @@ fn connect(at: SocketAddr, name: &str, config: &Arc<ClientConfig>) -> std::io::R
     let mut tls = StreamOwned::new(ClientConnection::new(config.clone(), name).unwrap(), stream);
     tls.flush()?;
     Ok(tls)
+}
+
+/// A connection of HTTP/2, before anything is said on it.
+pub fn h2(at: SocketAddr, name: &str, roots: RootCertStore) -> Tls {
+    let mut config = (*client(roots, None)).clone();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    connect(at, name, &Arc::new(config)).unwrap()
 }
 
 /// One request on this connection; the whole answer as text.
