@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::SendStream;
 use http::request::Parts;
-use http::{HeaderMap, response};
+use http::{HeaderMap, HeaderName, response};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v2::server::HttpSession;
 use policies::guard::{AnswerBody, End, Framings, Wire};
@@ -26,6 +26,10 @@ use crate::road::upload::Wrong;
 
 /// A client that opens its window no further has gone to sleep with the answer half read.
 const TAKES_SOMETHING_WITHIN: Duration = Duration::from_secs(60);
+/// What is new with each answer. The table of names and values that is kept for a connection has no use for it: it would be
+/// searched through for all that came before, and what is worth keeping would make room. `h2` leaves out what is sensitive.
+const NEW_EACH_TIME: [HeaderName; 2] =
+    [HeaderName::from_static("x-request-id"), HeaderName::from_static("ratelimit")];
 
 /// A client with a stream of a connection.
 pub struct Http2 {
@@ -33,6 +37,8 @@ pub struct Http2 {
     facts: Arc<Facts>,
     /// Where the body of the answer goes, once its head has gone.
     out: Option<SendStream<Bytes>>,
+    /// A piece of that body that may be its last, which says so itself: there is room for it.
+    held: Bytes,
     /// How long it may still take nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     begun: bool,
@@ -41,7 +47,7 @@ pub struct Http2 {
 
 impl Http2 {
     pub fn new(stream: HttpSession, facts: Arc<Facts>) -> Self {
-        Self { stream, facts, out: None, stalled: None, begun: false, ended: false }
+        Self { stream, facts, out: None, held: Bytes::new(), stalled: None, begun: false, ended: false }
     }
 
     pub fn facts(&self) -> Option<Arc<Facts>> {
@@ -116,14 +122,22 @@ impl Http2 {
     fn begin(&mut self, mut head: response::Parts, end: bool) -> io::Result<()> {
         (self.begun, self.ended) = (true, end);
         head.version = http::Version::HTTP_2;
+        for name in NEW_EACH_TIME {
+            if let Some(value) = head.headers.get_mut(name) {
+                value.set_sensitive(true);
+            }
+        }
         let written = self.stream.write_response_header(Box::new(ResponseHeader::from(head)), end);
         self.out = self.stream.take_response_body_writer();
         written.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     pub fn poll_data(&mut self, context: &mut Context<'_>, piece: &mut Bytes) -> Poll<io::Result<()>> {
-        let Some(out) = &mut self.out else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
         while !piece.is_empty() {
+            self.flush()?;
+            let Some(out) = &mut self.out else {
+                return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+            };
             out.reserve_capacity(piece.len());
             let room = match out.capacity() {
                 0 => match out.poll_capacity(context) {
@@ -140,9 +154,19 @@ impl Http2 {
                 room => room,
             };
             self.stalled = None;
-            out.send_data(piece.split_to(room.min(piece.len())), false).map_err(gone)?;
+            self.held = piece.split_to(room.min(piece.len()));
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Lets go of what was held back: nobody knows when there will be more.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match &mut self.out {
+            Some(out) if !self.held.is_empty() => {
+                out.send_data(std::mem::take(&mut self.held), false).map_err(gone)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// RFC 9113 §8.1: trailers are a part of every message's form.
@@ -154,9 +178,12 @@ impl Http2 {
         if std::mem::replace(&mut self.ended, true) {
             return Ok(());
         }
+        if trailers.is_some() {
+            self.flush()?;
+        }
         match (&mut self.out, trailers) {
             (Some(out), Some(trailers)) => out.send_trailers(trailers).map_err(gone),
-            (Some(out), None) => out.send_data(Bytes::new(), true).map_err(gone),
+            (Some(out), None) => out.send_data(std::mem::take(&mut self.held), true).map_err(gone),
             (None, _) => Err(io::ErrorKind::NotConnected.into()),
         }
     }
@@ -164,7 +191,9 @@ impl Http2 {
     /// Gives the stream up before its end. What was written still leaves before the reset that follows when the stream is
     /// dropped; a reset by hand would overtake it.
     pub fn reset(&mut self) {
-        if !self.begun {
+        if self.begun {
+            let _ = self.flush();
+        } else {
             self.stream.shutdown();
         }
     }

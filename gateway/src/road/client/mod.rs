@@ -144,8 +144,7 @@ impl Client {
     pub async fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Http1(client) => client.flush().await,
-            // Its connection writes by itself.
-            Self::Http2(_) => Ok(()),
+            Self::Http2(client) => client.flush(),
         }
     }
 
