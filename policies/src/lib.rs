@@ -28,6 +28,7 @@ pub mod request;
 pub mod spiffe;
 pub mod verdict;
 pub mod units;
+pub mod digits;
 pub mod why;
 pub mod time;
 mod sync;

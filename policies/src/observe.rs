@@ -12,7 +12,8 @@ use std::time::Duration;
 use http::{Method, Version};
 
 pub use self::line::timestamp;
-use self::line::{address, hexadecimal, millis, number, raw, text, word};
+use self::line::{hexadecimal, millis, number, raw, text, word};
+use crate::digits::address;
 use crate::request::{Priority, Secure, Way};
 
 /// A metric: its name, its help text, its labels.

@@ -76,6 +76,8 @@ pub fn request(fields: &mut impl Fields, onward: Onward) -> Result<(), Denial> {
 /// wrong and the field they meant, if any, does no harm.
 pub fn answer(fields: &mut impl Fields, onward: Onward) {
     let nominated: SmallVec<[HeaderName; 4]> = options(fields.all())
+        // What nearly all of them say, and what is stripped anyway.
+        .filter(|option| !option.eq_ignore_ascii_case(b"keep-alive"))
         .filter_map(|option| HeaderName::from_bytes(option).ok())
         .filter(|name| !is_protected(name) && *name != header::SET_COOKIE)
         .take(NOMINATIONS_MAX)

@@ -4,8 +4,9 @@
 //! Keys come with all that stands around them, `,"route":"`: a piece of text that is known beforehand is copied in a few
 //! steps. Every value that somebody else chose goes through [`text`].
 
-use std::net::IpAddr;
 use std::time::Duration;
+
+use crate::digits::{decimal, digit};
 
 /// The longest value of one field: what a client chose is cut here.
 pub(super) const VALUE_CHARS_MAX: usize = 256;
@@ -84,48 +85,14 @@ pub(super) fn millis(line: &mut Vec<u8>, key: &'static str, value: Duration) {
     line.extend_from_slice(&[b'.', digit(micros / 100 % 10), tens, ones]);
 }
 
-/// A number of at least so many digits.
-fn decimal<const LEAST: usize>(line: &mut Vec<u8>, mut value: u64) {
-    let mut digits = [b'0'; 20];
-    let mut used = 0;
-    for place in digits.iter_mut().rev() {
-        if value == 0 && used >= LEAST {
-            break;
-        }
-        *place = digit(value % 10);
-        (value, used) = (value / 10, used + 1);
-    }
-    line.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
-}
-
 /// Bytes as two digits each.
 pub(super) fn hexadecimal<const BYTES: usize>(line: &mut Vec<u8>, bytes: [u8; BYTES]) {
     let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
     line.extend_from_slice(bytes.map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).as_flattened());
 }
 
-fn digit(value: u64) -> u8 {
-    b'0' + u8::try_from(value).unwrap_or_default()
-}
-
 fn two_digits(value: u64) -> [u8; 2] {
     [digit(value / 10 % 10), digit(value % 10)]
-}
-
-pub(super) fn address(line: &mut Vec<u8>, address: IpAddr) {
-    let IpAddr::V4(address) = address else { return line.extend_from_slice(address.to_string().as_bytes()) };
-    for (at, octet) in address.octets().into_iter().enumerate() {
-        if at > 0 {
-            line.push(b'.');
-        }
-        if octet > 99 {
-            line.push(b'0' + octet / 100);
-        }
-        if octet > 9 {
-            line.push(b'0' + octet / 10 % 10);
-        }
-        line.push(b'0' + octet % 10);
-    }
 }
 
 /// RFC 3339, in UTC, to the millisecond.
@@ -175,13 +142,6 @@ mod tests {
         check(951_782_400_007, "2000-02-29T00:00:00.007Z");
         check(1_709_164_799_089, "2024-02-28T23:59:59.089Z");
         check(4_107_542_400_999, "2100-03-01T00:00:00.999Z");
-    }
-
-    #[test]
-    fn addresses_are_written_as_the_standard_library_writes_them() {
-        for text in ["0.0.0.0", "9.10.99.100", "255.249.200.1", "::1", "2001:db8::7", "::ffff:192.0.2.7"] {
-            check(|line| address(line, text.parse().unwrap()), text);
-        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use http::HeaderValue;
 use policies::admit::Permit;
+use policies::digits::decimal;
 use policies::document::target::{HostSent, Protocol};
 use policies::headers::{
     AskedFor, Carried, Fields, Forwarding, contract, cookie, forwarded, grpc,
@@ -49,10 +50,15 @@ impl Exchange {
                 self.planned.upstream(&side.target).map(|upstream| upstream.authority().clone())
             }
             HostSent::Client if asked.host().is_empty() => None,
-            HostSent::Client => match asked.port {
-                Some(port) => HeaderValue::from_str(&format!("{}:{port}", asked.host())).ok(),
-                None => HeaderValue::from_str(asked.host()).ok(),
-            },
+            HostSent::Client => {
+                let mut host = Vec::with_capacity(asked.host().len() + ":65535".len());
+                host.extend_from_slice(asked.host().as_bytes());
+                if let Some(port) = asked.port {
+                    host.push(b':');
+                    decimal::<1>(&mut host, port.into());
+                }
+                HeaderValue::from_bytes(&host).ok()
+            }
         }
     }
 

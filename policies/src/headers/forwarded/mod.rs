@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use self::chain::Chain;
 use super::names::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO, is_hearsay};
 use super::{Fields, Trust, Trusted, remove_where, sole};
+use crate::digits;
 use crate::request::{Peer, Secure};
 
 /// Longest inbound `Forwarded` that is kept and appended to: half of what small servers take as one header line.
@@ -171,16 +172,16 @@ impl Told {
     }
 
     fn list(&self, peer: &Peer) -> Option<HeaderValue> {
-        let mut text = String::with_capacity(64);
+        let mut text = Vec::with_capacity(64);
         if self.dialect == Dialect::XForwarded {
             for address in self.chain.farthest_first() {
-                // Writing to a String cannot fail.
-                let _ = write!(text, "{address}, ");
+                digits::address(&mut text, address);
+                text.extend_from_slice(b", ");
             }
         }
-        let _ = write!(text, "{}", peer.address.to_canonical());
-        // Copied: a String with room to spare would be kept in two pieces.
-        HeaderValue::from_str(&text).ok()
+        digits::address(&mut text, peer.address.to_canonical());
+        // Copied: a text with room to spare would be kept in two pieces.
+        HeaderValue::from_bytes(&text).ok()
     }
 
     fn forwarded(&self, headers: &HeaderMap, peer: &Peer, asked: AskedFor<'_>) -> String {
