@@ -1,16 +1,17 @@
 //! A connection to an endpoint, and where connections rest between requests. One that rests holds no buffer and no task.
 //! Whether it still lives is asked when it is wanted; if it dies at that very moment, the request is sent again.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Buf;
 use http::response::Parts;
 use policies::guard::{AnswerBody, FieldLimits, raw};
+use policies::time::Tick;
 use policies::verdict::Fault;
 use policies::why::Silent;
 use shell::exchange::{Attempt, Watch};
@@ -36,25 +37,25 @@ pub struct Line {
     pub buffer: Buffer,
     key: u64,
     shape: Arc<Shape>,
-    born: Instant,
+    born: Tick,
     reused: bool,
     answered: bool,
 }
 
 /// The connections of a worker that rest.
 #[derive(Default)]
-pub struct Pool(Mutex<HashMap<u64, Vec<Resting>>>);
+pub struct Pool(Mutex<BTreeMap<u64, Vec<Resting>>>);
 
 struct Resting {
     stream: Stream,
     shape: Arc<Shape>,
-    born: Instant,
-    since: Instant,
+    born: Tick,
+    since: Tick,
 }
 
 impl Resting {
-    fn is_old(&self, now: Instant) -> bool {
-        now - self.since >= self.shape.idle_for || now - self.born >= self.shape.age
+    fn is_old(&self, now: Tick) -> bool {
+        now.since(self.since) >= self.shape.idle_for || now.since(self.born) >= self.shape.age
     }
 
     /// Has nothing come since it rests? An answer nobody asked for would be taken for that to the next request. The runtime
@@ -66,24 +67,23 @@ impl Resting {
 }
 
 impl Pool {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Vec<Resting>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<Resting>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection to this endpoint: one that rests, or a new one.
-    pub async fn line(&self, attempt: &Attempt) -> Result<Line, Fault> {
+    pub async fn line(&self, attempt: &Attempt, now: Tick) -> Result<Line, Fault> {
         let peer = attempt.endpoints.peer(attempt.index).ok_or(Fault::NoEndpoint)?;
         let (key, shape) = (peer.print, attempt.endpoints.shape.clone());
-        if let Some(line) = self.rested(key) {
+        if let Some(line) = self.rested(key, now) {
             return Ok(line);
         }
         let (stream, _) = dial(peer, &shape, attempt.patience.connect, |_| ()).await?;
-        let buffer = Buffer::take();
-        Ok(Line { stream, buffer, key, shape, born: Instant::now(), reused: false, answered: false })
+        let (buffer, born) = (Buffer::take(), shell::clock::tick());
+        Ok(Line { stream, buffer, key, shape, born, reused: false, answered: false })
     }
 
-    fn rested(&self, key: u64) -> Option<Line> {
-        let now = Instant::now();
+    fn rested(&self, key: u64, now: Tick) -> Option<Line> {
         let mut resting = self.lock();
         let all = resting.get_mut(&key)?;
         // The one that rested least is the likeliest to be alive.
@@ -104,8 +104,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose answer has been read to its end.
-    pub fn rest(&self, line: Line) {
-        let now = Instant::now();
+    pub fn rest(&self, line: Line, now: Tick) {
         // More than the answer came: whose it is nobody knows.
         if !line.buffer.is_empty() {
             return;
@@ -123,7 +122,7 @@ impl Pool {
 
     /// Closes what has rested too long.
     pub fn sweep(&self) {
-        let now = Instant::now();
+        let now = shell::clock::tick();
         self.lock().retain(|_, all| {
             all.retain(|one| !one.is_old(now));
             !all.is_empty()
@@ -270,7 +269,7 @@ impl Line {
             }
         };
         if tokio::time::timeout(DISCARD_WITHIN, read).await == Ok(Some(())) {
-            pool.rest(self);
+            pool.rest(self, shell::clock::tick());
         }
     }
 }

@@ -24,6 +24,7 @@ use http::request::Parts;
 use pingora::protocols::http::v2::server::HttpSession;
 use policies::document::target::Protocol;
 use policies::guard::raw;
+use policies::time::Tick;
 use policies::verdict::{Denial, Fault};
 use shell::alarm::Alarm;
 use shell::exchange::{Attempt, Breakage, Broke, Connection, Core, Exchange, Head, Opening, Then, Watch};
@@ -195,7 +196,7 @@ impl Road {
                             let passed = answer.pass(client, &mut exchange, &mut upload, watch).await;
                             exchange.uploaded(upload.bytes());
                             exchange.close();
-                            return self.after(passed);
+                            return self.after(passed, exchange.now());
                         }
                         Err(then) => then,
                     }
@@ -228,7 +229,7 @@ impl Road {
         watch: &Watch,
         attempt: &Attempt,
     ) -> Result<Answer, Then> {
-        let mut line = match self.pool.line(attempt).await {
+        let mut line = match self.pool.line(attempt, exchange.now()).await {
             Ok(line) => line,
             Err(fault) => return Err(exchange.failed(unreachable(fault, upload))),
         };
@@ -271,11 +272,11 @@ impl Road {
         }
     }
 
-    fn after(&self, passed: Result<Option<Line>, answer::Torn>) -> Over {
+    fn after(&self, passed: Result<Option<Line>, answer::Torn>, now: Tick) -> Over {
         match passed {
             Ok(line) => {
                 if let Some(line) = line {
-                    self.pool.rest(line);
+                    self.pool.rest(line, now);
                 }
                 Over::Well
             }

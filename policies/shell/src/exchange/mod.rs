@@ -141,6 +141,11 @@ impl Exchange {
         }
     }
 
+    /// When the clock was last read for this request.
+    pub fn now(&self) -> Tick {
+        self.now
+    }
+
     fn request_id(&self) -> RequestId {
         self.asked
             .as_ref()

@@ -36,6 +36,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SCRATCH_BYTES: usize = 16 * 1024;
 /// Small writes are gathered up to this, so that a head and its body leave together.
 const GATHER_BYTES: usize = 16 * 1024;
+/// Room for a head and a small body, asked for once.
+const GATHER_AT_ONCE: usize = 2 * 1024;
 /// A slow client has this long before its rate is looked at; then it is looked at as often.
 const GRACE: Duration = Duration::from_secs(5);
 /// A connection that rests when the gateway begins to drain is closed after this.
@@ -422,6 +424,15 @@ impl Inner {
             None if self.ahead.len() <= limits.head_bytes_max => None,
             _ => Some(Head::TooLarge),
         }
+    }
+
+    /// Puts bytes behind those that wait to be written.
+    fn gather(&mut self, bytes: &[u8]) -> usize {
+        if self.gathered.capacity() == 0 {
+            self.gathered.reserve(GATHER_AT_ONCE);
+        }
+        self.gathered.extend_from_slice(bytes);
+        bytes.len()
     }
 
     fn poll_gathered(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -39,13 +39,11 @@ impl AsyncWrite for Conn {
         };
         inner.answer_begun = true;
         if inner.gathered.len() + bytes.len() <= GATHER_BYTES {
-            inner.gathered.extend_from_slice(bytes);
-            return Poll::Ready(Ok(bytes.len()));
+            return Poll::Ready(Ok(inner.gather(bytes)));
         }
         ready!(inner.poll_gathered(context))?;
         if bytes.len() <= GATHER_BYTES {
-            inner.gathered.extend_from_slice(bytes);
-            return Poll::Ready(Ok(bytes.len()));
+            return Poll::Ready(Ok(inner.gather(bytes)));
         }
         match Pin::new(&mut inner.transport).poll_write(context, bytes) {
             Poll::Ready(Ok(written)) => {
