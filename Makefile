@@ -4,7 +4,7 @@ CARGO ?= cargo
 SECONDS_PER_FUZZ ?= 60
 # What services tell of themselves, once on files and once on a Postgres. Chosen by target: choosing packages would build them anew, with other features.
 STORIES := catalogue payments people search stories tokens
-FUZZ_TARGETS := answer chunks document guard path jwt trace
+FUZZ_TARGETS := answer chunks document guard path jwt request trace
 
 .PHONY: help demo check test conformance tour loom bench bench-peers bench-sidecar bench-shop fuzz contracts golden docs compiler needs
 

@@ -81,11 +81,10 @@ impl Exchange {
                 return Opening::Reply(self.reply(denial.into(), None), Connection::Close);
             }
         };
-        let asked = match self.look(&incoming, &clean) {
-            Ok(asked) => asked,
+        match self.look(&incoming, &clean) {
+            Ok(asked) => self.asked = Some(asked),
             Err(denial) => return Opening::Reply(self.reply(denial.into(), None), Connection::Close),
-        };
-        self.asked = Some(asked);
+        }
         if self.core.way == Way::Inbound
             && let Err(denial) = planned.plan.mesh.admits(&facts.peer, &mut Silent)
         {
@@ -116,17 +115,16 @@ impl Exchange {
             asked: KeysAsked::NotYet,
             last: Some(&facts.last_token),
         };
-        let mut verdict = match admit(&planned.plan, planned.plan.door(self.core.way), &ask, &mut Silent) {
-            Verdict::AskKeys { tokens, .. } => {
-                // Whatever became of it: the decision sees the keys that are there now.
-                let _ = tokio::time::timeout(KEYS_WITHIN, self.core.keys.ask(&tokens)).await;
-                let now = crate::clock::now();
-                self.now = now.tick;
-                ask = Ask { asked: KeysAsked::Already, now, ..ask };
-                admit(&planned.plan, planned.plan.door(self.core.way), &ask, &mut Silent)
-            }
-            verdict => verdict,
-        };
+        let door = planned.plan.door(self.core.way);
+        let mut verdict = admit(&planned.plan, door, &ask, &mut Silent);
+        if let Verdict::AskKeys { tokens, .. } = &verdict {
+            // Whatever became of it: the decision sees the keys that are there now.
+            let _ = tokio::time::timeout(KEYS_WITHIN, self.core.keys.ask(tokens)).await;
+            let now = crate::clock::now();
+            self.now = now.tick;
+            ask = Ask { asked: KeysAsked::Already, now, ..ask };
+            verdict = admit(&planned.plan, door, &ask, &mut Silent);
+        }
         let asks = verdict.take_asks();
         if !asks.is_empty() {
             self.core.store.ask(asks);
