@@ -27,7 +27,8 @@ struct Counted {
     unrouted: RouteCells,
 }
 
-/// Where the requests of one route are counted.
+/// Where the requests of one route are counted: a line of the cache, since of many routes the next one is in no cache.
+#[repr(align(64))]
 struct OfRoute {
     /// By the number of the target that was asked. Most routes know one.
     targets: SmallVec<[(usize, RouteCells); 1]>,
