@@ -8,7 +8,7 @@ use http::header::HeaderMap;
 use http::response::{Parts, Response};
 use http::{StatusCode, Version};
 
-use super::lines::{Lines, field};
+use super::lines::{Lines, field, room_for};
 use super::request::append;
 use crate::guard::refusal::Refusal;
 use crate::guard::rules::FieldLimits;
@@ -17,8 +17,6 @@ use crate::why::Witness;
 
 /// Room for the status line beside the fields.
 const STATUS_LINE_ROOM: usize = 1024;
-/// Fields of a usual answer, with some to be put in.
-const USUAL: usize = 12;
 /// Whoever sends more trailers has something else in mind.
 const TRAILERS_MAX: usize = 1024;
 /// What every answer begins with.
@@ -67,7 +65,7 @@ fn read(bytes: &Bytes, limits: FieldLimits) -> Result<Parts, Refusal> {
     }
     let mut lines = Lines::of(head);
     let (version, status) = status_line(lines.next().unwrap_or(Ok(b""))?)?;
-    let mut headers = HeaderMap::with_capacity(USUAL);
+    let mut headers = room_for(head);
     for line in lines {
         // Counted before it is kept: the map has a bound of its own, and panics there.
         if headers.len() == limits.count_max {

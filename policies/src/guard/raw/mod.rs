@@ -144,10 +144,15 @@ fn host(host: &Field<'_>, target: &[u8], version: Version) -> Result<(), Refusal
         (1, _) | (0, Version::Http10) => {}
         _ => return Err(bad_host("there is not exactly one Host")),
     }
-    if host.value.iter().any(|byte| !byte.is_ascii_graphic() || b"@/?#,\\".contains(byte)) {
+    let stands_in_none =
+        |byte: &u8| !byte.is_ascii_graphic() || matches!(byte, b'@' | b'/' | b'?' | b'#' | b',' | b'\\');
+    if host.value.iter().any(stands_in_none) {
         return Err(bad_host("Host holds a byte that stands in no host"));
     }
-    let named = target.iter().position(|&byte| byte == b':').filter(|_| !target.starts_with(b"/"));
+    if target.starts_with(b"/") {
+        return Ok(());
+    }
+    let named = target.iter().position(|&byte| byte == b':');
     let rest = named.and_then(|colon| target.get(colon..)?.strip_prefix(b"://"));
     let authority = rest.and_then(|rest| rest.split(|byte| b"/?".contains(byte)).next());
     match authority {
