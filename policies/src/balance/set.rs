@@ -132,7 +132,9 @@ impl Set {
         let count = self.endpoints.len();
         let mut rolls = Rolls(ask.roll);
         let mut found = None;
-        for _ in 0..DRAWS {
+        // Of one there is nothing to draw a second time.
+        let draws = if count == 1 { 1 } else { DRAWS };
+        for _ in 0..draws {
             let one = rolls.below(count);
             let other = (one + 1 + rolls.below(count.saturating_sub(1))) % count.max(1);
             for drawn in [one, other] {
