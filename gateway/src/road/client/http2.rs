@@ -26,6 +26,8 @@ use crate::road::upload::Wrong;
 
 /// A client that opens its window no further has gone to sleep with the answer half read.
 const TAKES_SOMETHING_WITHIN: Duration = Duration::from_secs(60);
+/// A piece no larger than this is copied, as its connection does with it anyhow: the buffer it was read into is free again.
+const COPIED_BYTES: usize = 4096;
 /// What is new with each answer. The table of names and values that is kept for a connection has no use for it: it would be
 /// searched through for all that came before, and what is worth keeping would make room. `h2` leaves out what is sensitive.
 const NEW_EACH_TIME: [HeaderName; 2] =
@@ -154,7 +156,8 @@ impl Http2 {
                 room => room,
             };
             self.stalled = None;
-            self.held = piece.split_to(room.min(piece.len()));
+            let piece = piece.split_to(room.min(piece.len()));
+            self.held = if piece.len() > COPIED_BYTES { piece } else { Bytes::copy_from_slice(&piece) };
         }
         Poll::Ready(Ok(()))
     }
