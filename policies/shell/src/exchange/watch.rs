@@ -110,3 +110,43 @@ fn moment(nanos: &AtomicU64) -> Option<Tick> {
         nanos => Some(Tick::from_nanos(nanos)),
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::tick;
+
+    const SOON: Duration = Duration::from_millis(20);
+    const MUCH_LATER: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn whoever_waits_below_is_woken_when_its_moment_has_come_and_the_end_comes_all_the_same() {
+        let (watch, mut alarm) = (Watch::default(), Alarm::default());
+        let below = async {
+            // What was waited for longer, and is not waited for any more, wakes nobody too late.
+            for wait in [MUCH_LATER, SOON * 2, SOON, Duration::ZERO, SOON] {
+                let until = tick().after(wait);
+                assert!(watch.poll_until(until).is_pending(), "{wait:?}");
+                if wait != MUCH_LATER {
+                    std::future::poll_fn(|_| watch.poll_until(until)).await;
+                    assert!(tick() >= until, "{wait:?}");
+                }
+            }
+        };
+        assert!(watch.hold(&mut alarm, pin!(below)).await.is_ok());
+        for patience in [MUCH_LATER, SOON] {
+            let end = tick().after(SOON * 2);
+            watch.set(end);
+            let until = tick().after(patience);
+            let below = std::future::poll_fn(|_| -> Poll<()> {
+                let _ = watch.poll_until(until);
+                Poll::Pending
+            });
+            assert!(watch.hold(&mut alarm, pin!(below)).await.is_err());
+            assert!(tick() >= end, "{patience:?}");
+        }
+    }
+}
