@@ -17,8 +17,8 @@ thread_local! {
     static FREE: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer that goes back to its thread.
-#[derive(Debug)]
+/// A buffer that goes back to its thread. One by default has no room, and is nobody's.
+#[derive(Debug, Default)]
 pub struct Buffer(BytesMut);
 
 impl Buffer {

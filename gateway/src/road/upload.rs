@@ -75,7 +75,8 @@ impl Upload {
             kept: BytesMut::new(),
             keep_max: keep_max.max(KEPT_AT_LEAST),
             lost: false,
-            waiting: Buffer::take(),
+            // Each attempt's head brings its buffer along.
+            waiting: Buffer::default(),
             ended,
             bytes: 0,
             sent: Sent::Nothing,
