@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::lent::Lent;
 use crate::proxy::{Front, with};
-use crate::road::{self, Came, Handed, Road};
+use crate::road::{Came, Handed, Road};
 
 /// Room for the request line beside the fields.
 const REQUEST_LINE_ROOM: usize = 256;
@@ -83,7 +83,7 @@ impl HttpServerApp for Streams {
         let (session, handed) = match (&self.serving.road, session) {
             (Some(road), ServerSession::H2(stream)) => {
                 let (stream, handed) = road.stream(stream, self.facts.clone()).await?;
-                (ServerSession::new_http2(stream), handed)
+                (ServerSession::new_http2(stream), Some(handed))
             }
             (_, session) => (session, None),
         };
@@ -157,12 +157,12 @@ async fn request(serving: &Serving, mut conn: Conn, alarm: &mut Alarm) -> Option
     let fence = Fence::from(read.raw);
     conn.fence(fence);
     let (conn, head, handed) = match &serving.road {
-        Some(road) if road::takes(&read) => match road.request(conn, head, read, fence, alarm).await {
+        Some(road) => match road.request(conn, head, read, fence, alarm).await {
             Came::Back(conn) => return Some(conn),
             Came::Gone => return None,
             Came::On(conn, head, handed) => (conn, head, Some(handed)),
         },
-        _ => (conn, head, None),
+        None => (conn, head, None),
     };
     by_pingora(serving, conn, BytesMut::from(head), handed).await
 }

@@ -219,7 +219,7 @@ impl Way {
         let target = tunnel.then(|| head.extensions.remove::<hyper::upgrade::OnUpgrade>()).flatten();
         self.exchange.dress_answer(&mut head.headers, &self.parts.headers, next);
         if let (Some(target), Some(progress)) = (target, &self.progress) {
-            progress.becomes(Tunnel::new(target, self.exchange));
+            progress.becomes(Tunnel::new(target, self.exchange, attempt.patience.silence));
             return Response::from_parts(head, Answer::ours(Vec::new(), self.progress));
         }
         passing(self, head, source, kept, attempt.patience.silence)

@@ -137,8 +137,6 @@ impl Talk {
         let mut conn = parts.io.into_inner().conn;
         conn.put_back(&parts.read_buf);
         if let Some(tunnel) = progress.tunnel() {
-            conn.relax();
-            conn.fence(Fence::Open);
             tunnel.run(conn).await;
             return None;
         }

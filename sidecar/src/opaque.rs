@@ -8,11 +8,11 @@ use policies::document::target::Protocol;
 use policies::plan::Target;
 use shell::exchange::{Core, Line};
 use shell::listen::{Conn, Fence};
+use shell::tunnel::carry;
 use tower::Service;
 
 use crate::client::{Connector, Place, Stream};
 use crate::counts::{Counts, Went};
-use crate::tunnel::carry;
 
 /// How long it may take to reach a destination that nobody declared.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -81,8 +81,9 @@ impl Opaque {
     async fn carry(&self, mut conn: Conn, mut stream: Stream, target: &str) {
         conn.relax();
         conn.fence(Fence::Open);
-        let (up, down) = carry(&mut conn, &mut stream).await;
+        // Whoever speaks there knows how long a silence may be.
+        let carried = carry(&mut conn, &mut stream, Duration::MAX).await;
         self.counts.connection(target, Went::Carried);
-        self.counts.bytes(target, up, down);
+        self.counts.bytes(target, carried.up, carried.down);
     }
 }

@@ -17,6 +17,7 @@ use super::client::{self, Client};
 use super::head::Reusable;
 use super::line::Line;
 use super::tee;
+use super::tunnel;
 use super::upload::{Upload, Wrong};
 
 /// An answer whose head is judged and passes.
@@ -105,7 +106,7 @@ impl Answer {
     ) -> Result<Option<Line>, Torn> {
         let Self { mut line, mut head, body, reusable, silence } = self;
         exchange.dress_answer(&mut head.headers, &client.parts().headers, client.speaks());
-        if exchange.is_last() {
+        if exchange.is_last() && body != AnswerBody::Tunnel {
             client.ends();
         }
         if let Some(tee) = &mut upload.copy {
@@ -114,6 +115,11 @@ impl Answer {
         let mut passing = Passing { client, exchange, upload, line: &mut line };
         if let Err(error) = passing.client.head(head, body).await {
             return Err(passing.lost(&error));
+        }
+        if let (AnswerBody::Tunnel, Some(conn)) = (body, passing.client.conn()) {
+            tunnel::run(conn, passing.line, silence, passing.exchange).await;
+            client.ends();
+            return Ok(None);
         }
         passing.body(Body::new(body), watch, silence).await?;
         let in_step = reusable == Reusable::Yes && body != AnswerBody::UntilClose && upload.is_through();

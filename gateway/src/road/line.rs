@@ -32,7 +32,7 @@ const DISCARD_WITHIN: Duration = Duration::from_millis(50);
 
 /// A connection to an endpoint.
 pub struct Line {
-    stream: Stream,
+    pub stream: Stream,
     /// What was read and not looked at.
     pub buffer: Buffer,
     key: u64,

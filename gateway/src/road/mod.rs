@@ -1,10 +1,9 @@
 //! The short road: one request, told in order by one function. Head, guard and admission (`Exchange::open`), pick
 //! (`next_attempt`), send, answer, body, record (`close`).
 //!
-//! It takes requests of HTTP/1.0, HTTP/1.1 and HTTP/2 ([`client`]) to targets that speak HTTP/1.1. What is left goes to
-//! Pingora's `HttpProxy`, one request at a time: targets that speak HTTP/2, since its pool and its flow control are the
-//! larger half of a client of that version; upgrades and CONNECT, which are tunnels and no requests. What was decided until
-//! then goes with it ([`Handed`]).
+//! It takes requests of HTTP/1.0, HTTP/1.1 and HTTP/2 ([`client`]) to targets that speak HTTP/1.1, and upgrades. What is left
+//! goes to Pingora's `HttpProxy`, one request at a time: targets that speak HTTP/2, since its pool and its flow control are
+//! the larger half of a client of that version. What was decided until then goes with it ([`Handed`]).
 
 mod answer;
 mod buffers;
@@ -12,18 +11,18 @@ mod client;
 mod head;
 mod line;
 mod tee;
+mod tunnel;
 mod upload;
 
 use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::Method;
-use http::header::{HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use pingora::protocols::http::v2::server::HttpSession;
 use policies::document::target::Protocol;
-use policies::guard::raw;
+use policies::guard::{AnswerBody, raw};
 use policies::time::Tick;
 use policies::verdict::{Denial, Fault};
 use shell::alarm::Alarm;
@@ -78,15 +77,6 @@ enum Over {
     Hand(Box<Handed>),
 }
 
-/// Is this request one of those the road takes?
-pub fn takes(read: &raw::Request) -> bool {
-    !is_tunnel(&read.parts)
-}
-
-fn is_tunnel(parts: &Parts) -> bool {
-    parts.method == Method::CONNECT || parts.headers.contains_key(UPGRADE)
-}
-
 impl Road {
     /// The road of one worker, with connections of its own.
     pub fn new(core: Arc<Core>) -> Self {
@@ -128,14 +118,7 @@ impl Road {
     }
 
     /// Carries one request of HTTP/2; gives it back if somebody else has to.
-    pub async fn stream(
-        &self,
-        stream: HttpSession,
-        facts: Arc<Facts>,
-    ) -> Option<(HttpSession, Option<Box<Handed>>)> {
-        if is_tunnel(stream.req_header()) {
-            return Some((stream, None));
-        }
+    pub async fn stream(&self, stream: HttpSession, facts: Arc<Facts>) -> Option<(HttpSession, Box<Handed>)> {
         let mut client = Client::Http2(Box::new(Http2::new(stream, facts)));
         match self.travel(&mut client, &mut Alarm::default()).await {
             Over::Well | Over::Last => None,
@@ -143,7 +126,7 @@ impl Road {
                 client.reset();
                 None
             }
-            Over::Hand(handed) => Some((client.into_stream()?, Some(handed))),
+            Over::Hand(handed) => Some((client.into_stream()?, handed)),
         }
     }
 
@@ -255,7 +238,7 @@ impl Road {
             };
             let body = exchange.answered(&head, upload.replayable());
             match body {
-                Ok(_) if head.status.is_informational() => {
+                Ok(body) if head.status.is_informational() && body != AnswerBody::Tunnel => {
                     exchange.dress_answer(&mut head.headers, &client.parts().headers, client.speaks());
                     if client.interim(&head).await.is_err() {
                         return Err(exchange.broke(Breakage::Client(Fault::ClientGone)));

@@ -133,6 +133,8 @@ fn a_websocket_is_a_tunnel_after_101_and_not_before() {
     let mut client = world.connect();
     client.write(ask("/echo"));
     assert_eq!(client.read(true).status, 200, "a service that does not change the protocol answers as usual");
+    client.write(ask("/ws"));
+    assert_eq!(client.read(false).status, 101, "and the connection may ask again");
     assert_eq!(world.get("/ws").status, 502, "nobody asked for a tunnel");
 }
 

@@ -10,6 +10,7 @@ pub mod admin;
 pub mod sight;
 pub mod explain;
 pub mod exchange;
+pub mod tunnel;
 pub mod reload;
 pub mod keys;
 pub mod store;

@@ -56,11 +56,15 @@ enum Goes {
 
 impl Http1 {
     /// A client whose head has been read and vetted, and whose body the connection's fence holds.
-    pub fn new(conn: Conn, parts: Parts, target: Bytes, fence: Fence) -> Self {
+    pub fn new(mut conn: Conn, parts: Parts, target: Bytes, fence: Fence) -> Self {
         let comes = match fence {
             Fence::Chunked(chunks) => Comes::Chunked(chunks),
             Fence::Exactly(bytes) => Comes::Length(bytes),
-            Fence::Open => Comes::Length(0),
+            // A tunnel is asked for, and not granted yet: until then what comes behind the head is the next request.
+            Fence::Open => {
+                conn.fence(Fence::Exactly(0));
+                Comes::Length(0)
+            }
         };
         // RFC 9112 §9.3: in HTTP/1.0 a connection that stays is an extension; it may always end.
         let last = parts.version == Version::HTTP_10 || hop::nominates(&parts.headers, "close");
@@ -94,6 +98,10 @@ impl Http1 {
 
     pub fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    pub fn conn(&mut self) -> &mut Conn {
+        &mut self.conn
     }
 
     pub fn into_conn(self) -> (Conn, bool) {

@@ -168,6 +168,14 @@ impl Client {
         }
     }
 
+    /// The connection that a tunnel takes over; a stream is none.
+    pub fn conn(&mut self) -> Option<&mut Conn> {
+        match self {
+            Self::Http1(client) => Some(client.conn()),
+            Self::Http2(_) => None,
+        }
+    }
+
     /// Its connection, and whether it ends with the last answer; nothing for a stream.
     pub fn into_conn(self) -> Option<(Conn, bool)> {
         match self {

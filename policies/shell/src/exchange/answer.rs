@@ -21,6 +21,7 @@ use super::Exchange;
 use super::attempt::Stage;
 use super::failure::{Broke, Then};
 use super::last_good::Keeping;
+use crate::tunnel::Carried;
 
 /// How long a caller nobody knows stays on its side of a migration.
 const STICKY_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -217,6 +218,13 @@ impl Exchange {
     /// For an engine that counts the request's body by itself: so much has come.
     pub fn uploaded(&mut self, bytes: u64) {
         self.told.bytes_in = bytes;
+    }
+
+    /// A tunnel has ended: its bytes are counted and were never judged.
+    pub fn tunnelled(&mut self, carried: Carried) {
+        self.told.bytes_in += carried.up;
+        self.told.bytes_out += carried.down;
+        self.close();
     }
 
     /// The request's body begins again, for another attempt.

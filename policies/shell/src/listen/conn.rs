@@ -8,6 +8,9 @@
 
 mod rest;
 mod stream;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -108,9 +111,10 @@ impl Fence {
 impl From<Raw> for Fence {
     fn from(raw: Raw) -> Self {
         match (raw.upgrade, raw.length) {
-            (Upgrading::No, Some(bytes)) => Self::Exactly(bytes),
-            (Upgrading::No, None) => Self::Chunked(Chunks::default()),
-            (Upgrading::Asked, _) => Self::Open,
+            // What follows may be no HTTP. With a body it is a request that asks in passing: nobody tunnels those.
+            (Upgrading::Asked, Some(0)) => Self::Open,
+            (_, Some(bytes)) => Self::Exactly(bytes),
+            (_, None) => Self::Chunked(Chunks::default()),
         }
     }
 }
@@ -461,8 +465,9 @@ impl Inner {
 
     /// Somebody waits for the client. Ready with an error when it has been too slow for too long.
     fn poll_slow(&mut self, context: &mut Context<'_>, way: Way) -> Poll<io::Error> {
-        // A request that has sent all it has to send is waiting for us, not we for it.
-        let done = way == Way::In && self.fence.is_reached();
+        // A request that has sent all it has to send is waiting for us, not we for it; so is one that asks for a tunnel, and
+        // in a tunnel silence is normal.
+        let done = way == Way::In && (self.fence.is_reached() || self.fence == Fence::Open);
         if self.rate_min == 0 || done {
             return Poll::Pending;
         }
