@@ -8,7 +8,7 @@ use http::header::HeaderMap;
 use http::response::{Parts, Response};
 use http::{StatusCode, Version};
 
-use super::lines::{Lines, field, room_for};
+use super::lines::{Lines, USUAL, field};
 use super::request::append;
 use crate::guard::refusal::Refusal;
 use crate::guard::rules::FieldLimits;
@@ -65,7 +65,7 @@ fn read(bytes: &Bytes, limits: FieldLimits) -> Result<Parts, Refusal> {
     }
     let mut lines = Lines::of(head);
     let (version, status) = status_line(lines.next().unwrap_or(Ok(b""))?)?;
-    let mut headers = room_for(head);
+    let mut headers = HeaderMap::with_capacity(USUAL);
     for line in lines {
         // Counted before it is kept: the map has a bound of its own, and panics there.
         if headers.len() == limits.count_max {

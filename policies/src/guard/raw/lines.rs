@@ -1,14 +1,10 @@
 //! How a head of HTTP/1 is cut into lines and a line into a field, for requests and answers alike.
 
-use http::HeaderMap;
-
 use crate::guard::refusal::Refusal;
 use crate::verdict::Denial;
 
-/// So many fields lie in one small piece of memory.
-const USUAL: usize = 6;
-/// Nobody is given more room than this for line feeds alone.
-const ROOM_MAX: usize = 128;
+/// Fields of a usual head, with some to be put in. To count its lines costs more than to guess.
+pub(super) const USUAL: usize = 12;
 
 /// Lines end with CR LF, both of them: RFC 9112 §2.2 lets a recipient take a bare LF, and nobody who sends one means
 /// well. A CR anywhere else is refused too.
@@ -39,13 +35,6 @@ impl<'a> Iterator for Lines<'a> {
             None => Err(bad("a line ends with something else than CR LF")),
         })
     }
-}
-
-/// A map with room for the fields of this head and one more, counted before they are looked at: to grow costs more than to
-/// count.
-pub(super) fn room_for(head: &[u8]) -> HeaderMap {
-    let lines = 1 + memchr::memchr_iter(b'\n', head).count();
-    HeaderMap::with_capacity(lines.clamp(USUAL, ROOM_MAX))
 }
 
 /// RFC 9112 §5.1: "No whitespace is allowed between the field name and colon." A line that begins with white space

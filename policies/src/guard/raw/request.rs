@@ -5,7 +5,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Version};
 
-use super::lines::room_for;
+use super::lines::USUAL;
 use super::{Raw, TOO_MANY, bad, examine, told};
 use crate::guard::Rules;
 use crate::guard::refusal::Refusal;
@@ -30,7 +30,7 @@ pub fn request(head: &Bytes, rules: &Rules, why: &mut impl Witness) -> Result<Re
 }
 
 fn read(head: &Bytes, rules: &Rules) -> Result<Request, Refusal> {
-    let mut fields = room_for(head);
+    let mut fields = HeaderMap::with_capacity(USUAL);
     let (asked, raw) = examine(head, rules, |name, value| append(&mut fields, name, head.slice_ref(value)))?;
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.method = Method::from_bytes(asked.method)
