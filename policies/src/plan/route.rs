@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
+use smol_str::SmolStr;
 
 use super::identity::{Identity, Kind, Tokens};
 use super::target::{Target, breaker};
@@ -33,8 +34,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// processor, and every line of it that a request looks at is waited for.
 #[derive(Debug)]
 pub struct Route {
-    /// Its name in the document.
-    pub name: Arc<str>,
+    /// Its name in the document; a short one lies here.
+    pub name: SmolStr,
     /// Its place among the routes of its door.
     pub number: usize,
     /// What it does.

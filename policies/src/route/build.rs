@@ -12,7 +12,7 @@ use super::path::{End, Shape};
 use super::regexes::Regexes;
 use super::sites::{Site, Sites};
 use super::table::{Candidate, Table};
-use super::trie::{NONE, SEEDS, Span, Trie, index};
+use super::trie::{Behind, NONE, SEEDS, Trie, index};
 use super::{Conflict, Host, Path, Pattern};
 
 /// Ten times the largest table that was measured. With the bounds on one pattern it keeps every index in 32 bits.
@@ -58,7 +58,7 @@ struct SiteDraft<'p> {
     host: &'p Host,
     root: u32,
     /// In order, with who stands behind each.
-    expressions: Vec<(&'p str, Span)>,
+    expressions: Vec<(&'p str, Behind)>,
 }
 
 /// What a pattern that lists no host or no path stands for.
@@ -141,30 +141,35 @@ impl<'p> Draft<'p> {
     /// Lays the candidates of each spot side by side and tells the spot where they are.
     fn settle(&mut self, placed: &[Placed<'p>]) {
         for together in placed.chunk_by(|one, two| one.spot == two.spot) {
-            let start = index(self.candidates.len());
-            self.candidates.extend(together.iter().map(|placed| placed.candidate));
-            let span = Span { start, len: index(together.len()) };
+            let behind = match together {
+                [alone] => Behind::One(alone.candidate),
+                several => {
+                    let start = index(self.candidates.len());
+                    self.candidates.extend(several.iter().map(|placed| placed.candidate));
+                    Behind::Several { start, len: index(several.len()) }
+                }
+            };
             if let Some(placed) = together.first() {
-                self.point(placed.spot, span);
+                self.point(placed.spot, behind);
             }
         }
     }
 
-    fn point(&mut self, spot: Spot<'p>, span: Span) {
+    fn point(&mut self, spot: Spot<'p>, behind: Behind) {
         match spot {
             Spot::Closed { node } => {
                 if let Some(node) = self.trie.node_mut(node) {
-                    node.closed = span;
+                    node.closed = behind;
                 }
             }
             Spot::Open { node } => {
                 if let Some(node) = self.trie.node_mut(node) {
-                    node.open = span;
+                    node.open = behind;
                 }
             }
             Spot::Regex { site, text, .. } => {
                 if let Some(site) = self.sites.get_mut(site) {
-                    site.expressions.push((text, span));
+                    site.expressions.push((text, behind));
                 }
             }
         }

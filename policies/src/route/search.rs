@@ -10,7 +10,7 @@ use super::method::Methods;
 use super::params::cut;
 use super::sites::Site;
 use super::table::{Candidate, Table};
-use super::trie::Span;
+use super::trie::Behind;
 use super::{Allowed, Ask, Pattern};
 use crate::why::Witness;
 
@@ -23,9 +23,9 @@ pub(super) struct Search<'r, 'p, 'w, W> {
     /// As it is matched.
     path: &'p str,
     bit: Methods,
-    /// Nodes with an open end that were passed, in the order of specificity. Sixteen are more than a shop's table
+    /// Who waits at nodes with an open end that were passed, in the order of specificity. Sixteen are more than a shop's table
     /// has above one path; a document that stacks more costs an allocation.
-    open: SmallVec<[Span; 16]>,
+    open: SmallVec<[Behind; 16]>,
     /// Whom only the method kept out.
     pub(super) allowed: Allowed<'r>,
     why: &'w mut W,
@@ -61,15 +61,15 @@ impl<'r, 'p, 'w, W: Witness> Search<'r, 'p, 'w, W> {
                 })
             }
         };
-        if chosen.is_none() && node.open.len > 0 {
+        if chosen.is_none() && !matches!(node.open, Behind::Nobody) {
             self.open.push(node.open);
         }
         chosen
     }
 
     /// The first of these that takes the request, those that name a HEAD request's method before the others.
-    fn choose(&mut self, span: Span) -> Option<Candidate> {
-        let candidates = self.table.candidates(span);
+    fn choose(&mut self, behind: Behind) -> Option<Candidate> {
+        let candidates = self.table.candidates(&behind);
         let favours = self.bit.favours();
         let favoured = candidates.iter().filter(|candidate| candidate.methods.meets(favours));
         let others = candidates.iter().filter(|candidate| !candidate.methods.meets(favours));

@@ -9,7 +9,7 @@ use super::params::Captures;
 use super::path::spelled;
 use super::search::Search;
 use super::sites::Sites;
-use super::trie::{Span, Trie};
+use super::trie::{Behind, Trie};
 use super::{Allowed, Conflict, Host, Params, Path, Pattern, Place};
 use crate::why::Witness;
 
@@ -20,6 +20,7 @@ pub struct Table {
     pub(super) patterns: Vec<Pattern>,
     pub(super) sites: Sites,
     pub(super) trie: Trie,
+    /// Those who wait together with others.
     pub(super) candidates: Vec<Candidate>,
     pub(super) captures: Vec<Captures>,
 }
@@ -121,9 +122,14 @@ impl Table {
         places.into_iter().map(with_reason).collect()
     }
 
-    pub(super) fn candidates(&self, span: Span) -> &[Candidate] {
-        let start = span.start as usize;
-        self.candidates.get(start..start + span.len as usize).unwrap_or_default()
+    pub(super) fn candidates<'r>(&'r self, behind: &'r Behind) -> &'r [Candidate] {
+        match *behind {
+            Behind::Nobody => &[],
+            Behind::One(ref candidate) => std::slice::from_ref(candidate),
+            Behind::Several { start, len } => {
+                self.candidates.get(start as usize..start as usize + len as usize).unwrap_or_default()
+            }
+        }
     }
 
     pub(super) fn pattern(&self, candidate: Candidate) -> Option<&Pattern> {

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use std::hash::{BuildHasher, Hasher};
 
 use super::path::Segment;
+use super::table::Candidate;
 
 /// No node.
 pub(super) const NONE: u32 = u32::MAX;
@@ -19,11 +20,16 @@ pub(super) const NONE: u32 = u32::MAX;
 pub(super) const SEEDS: RandomState =
     RandomState::with_seeds(0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a);
 
-/// A run of candidates.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Span {
-    pub(super) start: u32,
-    pub(super) len: u32,
+/// Who waits in one place of the table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Behind {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// One alone, as nearly everywhere: found where it is looked for.
+    One(Candidate),
+    /// So many, side by side among the table's candidates from there on.
+    Several { start: u32, len: u32 },
 }
 
 /// One place in the trie: the segments from a root to here.
@@ -37,9 +43,9 @@ pub(super) struct Node {
     /// The child behind a free segment.
     pub(super) free: u32,
     /// Who matches a path that ends here.
-    pub(super) closed: Span,
+    pub(super) closed: Behind,
     /// Who matches a path that ends here or goes on.
-    pub(super) open: Span,
+    pub(super) open: Behind,
 }
 
 const _: () = assert!(size_of::<Node>() == 64, "a node is one line of the cache");

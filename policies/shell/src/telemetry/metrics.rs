@@ -66,15 +66,16 @@ impl Default for RouteCells {
     }
 }
 
+/// The same cells, not the same counts.
+impl PartialEq for RouteCells {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl RouteCells {
     fn of(&self, worker: usize) -> Option<&Cell> {
         Some(self.0.get(worker)?.get_or_init(Box::default))
-    }
-
-    /// Are these the same?
-    #[cfg(test)]
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
     }
 
     fn made(&self) -> impl Iterator<Item = &Cell> {
