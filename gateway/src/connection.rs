@@ -117,8 +117,9 @@ pub async fn serve(serving: Arc<Serving>, mut conn: Conn) {
     }
     let mut alarm = Alarm::default();
     loop {
-        let guard = &serving.core.plans.load().plan.guard.fields;
-        let limits = Limits { head_bytes_max: guard.bytes_max + REQUEST_LINE_ROOM + 8192, ..serving.limits };
+        // A look, no more: who keeps what `load` gives makes every other look a slow one, and an old plan outlive its time.
+        let fields_max = serving.core.plans.load().plan.guard.fields.bytes_max;
+        let limits = Limits { head_bytes_max: fields_max + REQUEST_LINE_ROOM + 8192, ..serving.limits };
         match conn.next_head(&limits, &serving.phase, &mut alarm).await {
             Head::Http1 => match Box::pin(request(&serving, conn, &mut alarm)).await {
                 Some(back) => conn = back,
@@ -147,7 +148,8 @@ async fn h2(serving: Arc<Serving>, mut conn: Conn) {
 /// One request of HTTP/1. The connection, if it can have another.
 async fn request(serving: &Serving, mut conn: Conn, alarm: &mut Alarm) -> Option<Conn> {
     let head = conn.take_head().freeze();
-    let read = match raw::request(&head, &serving.core.plans.load().plan.guard, &mut Silent) {
+    let read = raw::request(&head, &serving.core.plans.load().plan.guard, &mut Silent);
+    let read = match read {
         Ok(read) => read,
         Err(denial) => {
             turn_away(serving, conn, denial.into()).await;

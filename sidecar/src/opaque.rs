@@ -8,7 +8,7 @@ use policies::document::target::Protocol;
 use policies::plan::Target;
 use shell::exchange::{Core, Line};
 use shell::listen::{Conn, Fence};
-use shell::tunnel::carry;
+use shell::tunnel::{Carried, carry};
 use tower::Service;
 
 use crate::client::{Connector, Place, Stream};
@@ -82,8 +82,9 @@ impl Opaque {
         conn.relax();
         conn.fence(Fence::Open);
         // Whoever speaks there knows how long a silence may be.
-        let carried = carry(&mut conn, &mut stream, Duration::MAX).await;
+        let carried = Carried::default();
+        carry(&mut conn, &mut stream, Duration::MAX, &carried).await;
         self.counts.connection(target, Went::Carried);
-        self.counts.bytes(target, carried.up, carried.down);
+        self.counts.bytes(target, carried.up(), carried.down());
     }
 }

@@ -26,7 +26,8 @@ impl Tunnel {
         client.relax();
         client.fence(Fence::Open);
         let Ok(target) = self.target.await else { return };
-        let carried = carry(&mut client, &mut TokioIo::new(target), self.silence).await;
-        self.exchange.tunnelled(carried);
+        let carried = self.exchange.tunnel().unwrap_or_default();
+        carry(&mut client, &mut TokioIo::new(target), self.silence, &carried).await;
+        self.exchange.close();
     }
 }

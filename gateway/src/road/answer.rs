@@ -113,11 +113,16 @@ impl Answer {
             tee.give(tee::Piece::Answer(head.clone().into()));
         }
         let mut passing = Passing { client, exchange, upload, line: &mut line };
+        if body == AnswerBody::Tunnel && !passing.upload.is_through() {
+            // It says yes to what it has not read: what follows in the tunnel would be read as a part of it.
+            return Err(passing.broke(Broken::Target(Fault::AnswerMalformed)));
+        }
         if let Err(error) = passing.client.head(head, body).await {
             return Err(passing.lost(&error));
         }
-        if let (AnswerBody::Tunnel, Some(conn)) = (body, passing.client.conn()) {
-            tunnel::run(conn, passing.line, silence, passing.exchange).await;
+        if let (Some(carried), Some(conn)) = (passing.exchange.tunnel(), passing.client.conn()) {
+            passing.upload.rest();
+            tunnel::run(conn, passing.line, silence, &carried).await;
             client.ends();
             return Ok(None);
         }

@@ -3,26 +3,27 @@
 
 use std::time::Duration;
 
-use shell::exchange::Exchange;
 use shell::listen::{Conn, Fence};
 use shell::tunnel::{Carried, carry};
 use tokio::io::AsyncWriteExt;
 
+use super::buffers::Buffer;
 use super::line::Line;
 
-/// Carries them, and what of them came behind the target's head; then the exchange is over.
-pub async fn run(client: &mut Conn, line: &mut Line, silence: Duration, exchange: &mut Exchange) {
+/// Carries them, and first what came behind the target's head.
+pub async fn run(client: &mut Conn, line: &mut Line, silence: Duration, carried: &Carried) {
     client.relax();
     client.fence(Fence::Open);
-    let carried = match begin(client, line).await {
-        Ok(()) => carry(client, &mut line.stream, silence).await,
-        Err(_) => Carried { up: 0, down: 0 },
-    };
-    let down = carried.down + line.buffer.len() as u64;
-    exchange.tunnelled(Carried { down, ..carried });
+    let begun = begin(client, &line.buffer).await;
+    carried.came(line.buffer.len());
+    // A tunnel that says nothing needs no room.
+    line.buffer = Buffer::default();
+    if begun.is_ok() {
+        carry(client, &mut line.stream, silence, carried).await;
+    }
 }
 
-async fn begin(client: &mut Conn, line: &Line) -> std::io::Result<()> {
-    client.write_all(&line.buffer).await?;
+async fn begin(client: &mut Conn, ahead: &[u8]) -> std::io::Result<()> {
+    client.write_all(ahead).await?;
     client.flush().await
 }

@@ -141,6 +141,11 @@ impl Upload {
         self.ended && self.waiting.is_empty() && !self.refused && self.wrong.is_none()
     }
 
+    /// It is through, and needs no room any more.
+    pub fn rest(&mut self) {
+        self.waiting = Buffer::default();
+    }
+
     /// Does the target wait for the client?
     pub fn is_awaited(&self) -> bool {
         !self.ended && self.waiting.is_empty()

@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use shell::listen::ListenAt;
+use shell::telemetry::LogTo;
 use tokio::net::TcpListener;
 
 use crate::streams::{h2, runtime};
@@ -163,12 +164,17 @@ fn http2_without_tls_serves_many_streams_and_is_told_when_the_gateway_goes() {
 #[test]
 fn a_tunnel_goes_on_until_the_drain_limit() {
     let web = service("web");
+    let folder = tempfile::tempdir().unwrap();
+    let (log, to) = (folder.path().join("access.log"), LogTo::File(folder.path().join("access.log")));
     let mut world = world_with(
         &format!(
             "version: 1\ntargets: {{ web: {{ url: {} }} }}\nroutes: [{{ name: all, path: /**, to: web }}]\n",
             web.url()
         ),
-        |settings| settings.drain_limit = "2s".parse().unwrap(),
+        |settings| {
+            settings.drain_limit = "2s".parse().unwrap();
+            settings.house.access_log = to;
+        },
     );
     let mut client = world.connect();
     client.write(
@@ -183,5 +189,9 @@ fn a_tunnel_goes_on_until_the_drain_limit() {
     assert_eq!(&back, b"still here");
     gateway.wait();
     eventually("it has ended", || client.is_closed());
+    let log = std::fs::read_to_string(log).unwrap();
+    for told in ["\"status\":101", "\"bytes_in\":10", "\"bytes_out\":10", "\"first_byte_ms\":"] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
     assert!(Client::to_if(world.at).is_none());
 }

@@ -131,6 +131,10 @@ fn a_websocket_is_a_tunnel_after_101_and_not_before() {
         assert_eq!(&back, format!("round {round}").as_bytes());
     }
     let mut client = world.connect();
+    client.write(ask("/ws").replace("Connection: Upgrade", "Connection: Upgrade, close"));
+    let answer = client.read(false);
+    assert_eq!((answer.status, answer.header("connection")), (101, "upgrade"), "a tunnel ends when it ends");
+    let mut client = world.connect();
     client.write(ask("/echo"));
     assert_eq!(client.read(true).status, 200, "a service that does not change the protocol answers as usual");
     client.write(ask("/ws"));

@@ -28,7 +28,7 @@ pub struct Guard {
     pub encoded_slashes: Option<EncodedSlashes>,
     /// `//` in a path: `merge`, `refuse` or `keep`. Default: `merge`.
     pub double_slashes: Option<DoubleSlashes>,
-    /// How many header fields a request may have. Default: 100.
+    /// How many header fields a request may have, at most 1024. Default: 100.
     pub header_count: Option<u16>,
     /// How large the header may be in all. Default: `64KiB`.
     pub header_bytes: Option<Bytes>,

@@ -164,6 +164,8 @@ impl Http1 {
             answer.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             self.goes = Goes::BetweenChunks;
         }
+        // Whatever it said of the connection, it is a tunnel now.
+        self.last &= body != AnswerBody::Tunnel;
         let mut bytes = head::answer(answer.status, &answer.headers);
         self.end_head(&mut bytes);
         self.conn.write_all(&bytes).await

@@ -1,5 +1,6 @@
 //! What the target answers: held to the guard's rules, judged, and dressed for the client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::response::Parts;
@@ -41,7 +42,8 @@ pub(super) struct State {
     /// Something of it was given to the engine for the client.
     pub begun: bool,
     pub meter: Option<BodyMeter>,
-    pub tunnel: bool,
+    /// What follows is a tunnel, and this is what goes through it.
+    pub tunnel: Option<Arc<Carried>>,
     pub keeping: Option<Keeping>,
 }
 
@@ -97,9 +99,9 @@ impl Exchange {
         }
         self.measured(overload::Outcome::Answered);
         self.answer.meter = Some(BodyMeter::answer(framed));
-        self.answer.begun = true;
+        self.begins();
         if framed == AnswerBody::Tunnel {
-            self.answer.tunnel = true;
+            self.answer.tunnel = Some(Arc::default());
             self.watch.clear();
         } else if self
             .permit
@@ -134,7 +136,8 @@ impl Exchange {
 
     /// Strips what was meant for us, and puts in what the caller shall know.
     pub fn dress_answer(&mut self, fields: &mut impl Fields, asked_with: &http::HeaderMap, next: Next) {
-        let upgrade = self.asked.as_ref().and_then(|asked| asked.upgrade).filter(|_| self.answer.tunnel);
+        let upgrade =
+            self.asked.as_ref().and_then(|asked| asked.upgrade).filter(|_| self.answer.tunnel.is_some());
         hop::answer(fields, Onward { framing: self.core.framing, next, upgrade });
         contract::strip(fields);
         if let Some(attempts) = self.told.tried.or_else(|| self.recall_tried()) {
@@ -167,7 +170,7 @@ impl Exchange {
     pub fn request_chunk(&mut self, part: Part) -> Result<(), Then> {
         let Some(asked) = &mut self.asked else { return Ok(()) };
         self.told.bytes_in += part.bytes as u64;
-        if self.answer.tunnel {
+        if self.answer.tunnel.is_some() {
             return Ok(());
         }
         let counted = match (asked.meter.chunk(part.bytes), part.last) {
@@ -190,7 +193,13 @@ impl Exchange {
     /// A request that nobody declared was answered with this status.
     pub fn passed(&mut self, status: StatusCode) {
         self.told.answer(status);
+        self.begins();
+    }
+
+    /// The clock was read when the head came, and the first byte comes with it.
+    fn begins(&mut self) {
         self.answer.begun = true;
+        self.told.first_byte(self.now.since(self.began.tick));
     }
 
     /// For an engine that counts the request's body by itself: what to count with, anew for each attempt.
@@ -220,11 +229,9 @@ impl Exchange {
         self.told.bytes_in = bytes;
     }
 
-    /// A tunnel has ended: its bytes are counted and were never judged.
-    pub fn tunnelled(&mut self, carried: Carried) {
-        self.told.bytes_in += carried.up;
-        self.told.bytes_out += carried.down;
-        self.close();
+    /// For an engine that carries a tunnel by itself: where it counts what goes through, which is told however it ends.
+    pub fn tunnel(&self) -> Option<Arc<Carried>> {
+        self.answer.tunnel.clone()
     }
 
     /// The request's body begins again, for another attempt.
@@ -237,9 +244,7 @@ impl Exchange {
     /// A part of the answer's body is about to be given to the client.
     pub fn answer_chunk(&mut self, part: Part, bytes: &[u8]) -> Result<(), Then> {
         self.told.bytes_out += part.bytes as u64;
-        // The clock was read when the head came, and its first byte comes with it.
-        self.told.first_byte(self.now.since(self.began.tick));
-        if self.answer.tunnel {
+        if self.answer.tunnel.is_some() {
             return Ok(());
         }
         if let Some(keeping) = &mut self.answer.keeping {

@@ -99,6 +99,10 @@ impl Exchange {
             return;
         }
         self.time_passed();
+        if let Some(carried) = &self.answer.tunnel {
+            self.told.bytes_in += carried.up();
+            self.told.bytes_out += carried.down();
+        }
         self.judge(Outcome::Success, Stage::Over);
         let failed = matches!(self.told.because, Some(Because::Fault(fault)) if Outcome::of_fault(fault) == Outcome::Failure);
         self.measured(if failed { overload::Outcome::Failed } else { overload::Outcome::Ignored });

@@ -37,8 +37,9 @@ use crate::alarm::Alarm;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Read at once.
 const SCRATCH_BYTES: usize = 16 * 1024;
-/// Small writes are gathered up to this, so that a head and its body leave together.
-const GATHER_BYTES: usize = 16 * 1024;
+/// Small writes are gathered up to this, so that a head and its body leave together; so do what was read of a body at once, or
+/// a frame of HTTP/2, and the few bytes before and behind it.
+const GATHER_BYTES: usize = 16 * 1024 + 64;
 /// Room for a head and a small body, asked for once.
 const GATHER_AT_ONCE: usize = 2 * 1024;
 /// A slow client has this long before its rate is looked at; then it is looked at as often.

@@ -13,10 +13,14 @@ use super::reader::Cuts;
 use super::tree::Node;
 use place::Place;
 
+/// More have something else in mind than a request, and a map of fields has a bound that ends the program.
+const HEADER_COUNT_MAX: u16 = 1024;
+
 /// Notes everything that is wrong with a document whose parts are each well-formed.
 pub(super) fn check(document: &Document, root: &Node, cuts: &Cuts) {
     let root = Place::root(root, cuts);
     version(document, root);
+    guard(document, root);
     targets::check(document, root);
     identities::check(document, root);
     routes::check(document, root);
@@ -29,6 +33,13 @@ fn version(document: &Document, root: Place<'_>) {
         None if root.names("version") => {}
         None => root.problem_with_hint("`version` is missing", "write `version: 1`"),
         Some(_) => root.key("version").problem("this version of the language is not known; there is 1"),
+    }
+}
+
+fn guard(document: &Document, root: Place<'_>) {
+    let count = document.guard.as_ref().and_then(|guard| guard.header_count);
+    if count.is_some_and(|count| !(1..=HEADER_COUNT_MAX).contains(&count)) {
+        root.key("guard").key("header_count").problem("expected 1 to 1024 header fields");
     }
 }
 
