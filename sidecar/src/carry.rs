@@ -77,7 +77,9 @@ impl Service<Arrived> for Carrier {
             let progress = arrived.progress.clone();
             let then = arrived.then;
             let carried = Box::pin(carrier.carry(arrived, watch.clone()));
-            match watch.hold(&mut Alarm::default(), pin!(carried)).await {
+            // Its last words are said when it is dropped: before they are asked for.
+            let carried = watch.hold(&mut Alarm::default(), pin!(carried)).await;
+            match carried {
                 Ok(carried) => carried.map(|answer| closing(answer, then)),
                 // Its time was over before an answer began.
                 Err(_) => watch.last_words().map(|reply| written(reply, progress)).ok_or(BrokenOff),

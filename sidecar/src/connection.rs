@@ -107,8 +107,10 @@ impl Talk {
             let planned = core.plans.load();
             (raw::vet(conn.head(), &planned.plan.guard, &mut Silent), planned.plan.guard.fields.count_max)
         };
-        let fence = match vetted {
-            Ok(raw) => Fence::from(raw),
+        let fence = match vetted.map(Fence::from) {
+            // A tunnel is asked for, and not granted yet: until then what comes behind the head is the next request.
+            Ok(Fence::Open) => Fence::Exactly(0),
+            Ok(fence) => fence,
             Err(denial) => {
                 refuse(core, conn, denial.into()).await;
                 return None;

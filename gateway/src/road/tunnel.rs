@@ -12,9 +12,10 @@ use super::line::Line;
 
 /// Carries them, and first what came behind the target's head.
 pub async fn run(client: &mut Conn, line: &mut Line, silence: Duration, carried: &Carried) {
+    // Who does not even take the answer is a slow client like any other.
+    let begun = begin(client, &line.buffer).await;
     client.relax();
     client.fence(Fence::Open);
-    let begun = begin(client, &line.buffer).await;
     carried.came(line.buffer.len());
     // A tunnel that says nothing needs no room.
     line.buffer = Buffer::default();

@@ -37,6 +37,8 @@ pub struct Upload {
     /// The target takes no more. It may have answered all the same.
     refused: bool,
     wrong: Option<Wrong>,
+    /// Something was written that may still lie in a buffer of the stream's own, as TLS has one.
+    unflushed: bool,
     /// The target has taken some of it since somebody asked.
     moved: bool,
     /// Somebody wants to see it, too, and the answer.
@@ -82,6 +84,7 @@ impl Upload {
             sent: Sent::Nothing,
             refused: false,
             wrong: None,
+            unflushed: false,
             moved: false,
             copy: None,
         }
@@ -97,6 +100,7 @@ impl Upload {
         self.waiting = head;
         self.sent = Sent::Nothing;
         self.refused = false;
+        self.unflushed = false;
         self.moved = false;
         if !self.kept.is_empty() {
             let kept = std::mem::take(&mut self.kept);
@@ -133,12 +137,12 @@ impl Upload {
 
     /// Is there anything left to do for it?
     pub fn is_going(&self) -> bool {
-        !self.refused && self.wrong.is_none() && !(self.ended && self.waiting.is_empty())
+        !self.refused && self.wrong.is_none() && !(self.ended && self.waiting.is_empty() && !self.unflushed)
     }
 
     /// Has the target taken all of it? Then nothing of it stands in the way of the next request.
     pub fn is_through(&self) -> bool {
-        self.ended && self.waiting.is_empty() && !self.refused && self.wrong.is_none()
+        self.ended && self.waiting.is_empty() && !self.unflushed && !self.refused && self.wrong.is_none()
     }
 
     /// It is through, and needs no room any more.
@@ -174,33 +178,33 @@ impl Upload {
             if !self.ended && self.wrong.is_none() && self.waiting.len() < WAITING_MAX {
                 read_more = self.poll_read(context, client).is_ready();
             }
-            if self.wrong.is_some() {
+            if self.wrong.is_none() {
+                self.write(context, target);
+            }
+            if !self.is_going() {
                 return Poll::Ready(());
             }
-            while !self.waiting.is_empty() {
-                match Pin::new(&mut *target).poll_write(context, &self.waiting) {
-                    Poll::Ready(Ok(written @ 1..)) => {
-                        self.waiting.advance(written);
-                        self.sent = Sent::Something;
-                        self.moved = true;
-                    }
-                    Poll::Ready(Ok(0) | Err(_)) => {
-                        self.refused = true;
-                        return Poll::Ready(());
-                    }
-                    Poll::Pending => break,
-                }
-            }
-            if self.waiting.is_empty() {
-                if Pin::new(&mut *target).poll_flush(context).is_ready() && self.ended {
-                    return Poll::Ready(());
-                }
-            } else if self.waiting.len() >= WAITING_MAX {
+            if !read_more || self.waiting.len() >= WAITING_MAX {
                 return Poll::Pending;
             }
-            if !read_more {
-                return Poll::Pending;
+        }
+    }
+
+    /// Writes what waits, as far as the target takes it.
+    fn write<S: AsyncWrite + Unpin>(&mut self, context: &mut Context<'_>, target: &mut S) {
+        while !self.waiting.is_empty() {
+            match Pin::new(&mut *target).poll_write(context, &self.waiting) {
+                Poll::Ready(Ok(written @ 1..)) => {
+                    self.waiting.advance(written);
+                    self.sent = Sent::Something;
+                    (self.unflushed, self.moved) = (true, true);
+                }
+                Poll::Ready(Ok(0) | Err(_)) => return self.refused = true,
+                Poll::Pending => return,
             }
+        }
+        if Pin::new(target).poll_flush(context).is_ready() {
+            self.unflushed = false;
         }
     }
 
@@ -268,5 +272,55 @@ impl Upload {
             Framing::AsItIs => self.waiting.extend_from_slice(bytes),
             Framing::InChunks => chunk(&mut self.waiting, bytes),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Takes everything at once, and keeps it to itself until it is asked a second time.
+    #[derive(Default)]
+    struct Keeps {
+        kept: Vec<u8>,
+        flushes: usize,
+    }
+
+    impl AsyncWrite for Keeps {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.kept.extend_from_slice(bytes);
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushes += 1;
+            if self.flushes > 1 { Poll::Ready(Ok(())) } else { Poll::Pending }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn what_the_stream_keeps_to_itself_has_not_left() {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut upload = Upload::new(Body::None, None, 0);
+        let mut head = Buffer::take();
+        head.put_slice(b"GET / HTTP/1.1\r\n\r\n");
+        upload.begin(head);
+        let mut target = Keeps::default();
+        for (going, through) in [(true, false), (false, true)] {
+            upload.write(&mut context, &mut target);
+            assert_eq!((upload.is_going(), upload.is_through()), (going, through));
+        }
+        assert_eq!(target.kept, b"GET / HTTP/1.1\r\n\r\n");
     }
 }

@@ -94,6 +94,43 @@ fn an_upgrade_becomes_a_tunnel() {
     }
 }
 
+/// The end of a deadline that finds an attempt still going on: the upload never rests, so no patience ends.
+#[test]
+fn an_upload_that_goes_on_past_the_deadline_is_told_so() {
+    let web = service("web");
+    let world = world(&calling(&web.url(), ", deadline: 200ms", ""));
+    let mut client = world.to("web");
+    client.write("POST /echo HTTP/1.1\r\nHost: web\r\nContent-Length: 100000\r\n\r\n");
+    let mut drips = client.stream.get_ref().try_clone().unwrap();
+    let dripping = std::thread::spawn(move || {
+        while drips.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let answer = client.read(true);
+    assert_eq!((answer.status, answer.slug().as_str()), (504, "deadline-exceeded"), "{answer:?}");
+    drop(client);
+    dripping.join().unwrap();
+}
+
+#[test]
+fn what_follows_a_request_that_asks_for_an_upgrade_is_the_next_request() {
+    let web = service("web");
+    let world = world(&calling(&web.url(), "", ""));
+    let first = "GET /echo?first HTTP/1.1\r\nHost: web\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n";
+    for (second, status, slug) in [
+        ("GET /echo?second HTTP/1.1\r\nHost: web\r\n\r\n", 200, ""),
+        ("GET /echo?second HTTP/1.1\r\nHost: web\r\nContent-Length : 0\r\n\r\n", 400, "bad-header"),
+        ("GET /echo?second HTTP/1.1\nHost: web\n\n", 400, "bad-header"),
+    ] {
+        let mut client = world.to("web");
+        let answer = client.send(&format!("{first}{second}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let answer = client.read(true);
+        assert_eq!((answer.status, answer.slug().as_str()), (status, slug), "{second:?}: {answer:?}");
+    }
+}
+
 #[test]
 fn what_nobody_declared_passes_or_is_refused_as_the_document_says() {
     let web = service("web");
