@@ -139,8 +139,7 @@ async fn turn_away(serving: &Serving, conn: Conn, because: Because) {
 
 async fn h2(serving: Arc<Serving>, mut conn: Conn) {
     let Some(facts) = conn.facts().cloned() else { return };
-    conn.relax();
-    conn.fence(Fence::Open);
+    conn.open();
     let streams = Arc::new(Streams { serving, facts });
     streams.process_new(Box::new(Lent::with_streams(conn)), &streams.serving.shutdown).await;
 }
@@ -164,7 +163,13 @@ async fn request(serving: &Serving, mut conn: Conn, alarm: &mut Alarm) -> Option
             Came::Gone => return None,
             Came::On(conn, head, handed) => (conn, head, Some(handed)),
         },
-        None => (conn, head, None),
+        None => {
+            if read.raw.asks_for_a_tunnel() {
+                // Pingora makes it without a word to us.
+                conn.fence(Fence::Open);
+            }
+            (conn, head, None)
+        }
     };
     by_pingora(serving, conn, BytesMut::from(head), handed).await
 }

@@ -107,10 +107,8 @@ impl Talk {
             let planned = core.plans.load();
             (raw::vet(conn.head(), &planned.plan.guard, &mut Silent), planned.plan.guard.fields.count_max)
         };
-        let fence = match vetted.map(Fence::from) {
-            // A tunnel is asked for, and not granted yet: until then what comes behind the head is the next request.
-            Ok(Fence::Open) => Fence::Exactly(0),
-            Ok(fence) => fence,
+        let fence = match vetted {
+            Ok(raw) => Fence::from(raw),
             Err(denial) => {
                 refuse(core, conn, denial.into()).await;
                 return None;
@@ -154,8 +152,7 @@ impl Talk {
     }
 
     async fn h2(self: Arc<Self>, mut conn: Conn) {
-        conn.relax();
-        conn.fence(Fence::Open);
+        conn.open();
         let fields = self.serving.carrier.core.plans.load().plan.guard.fields.bytes_max;
         let mut server = http2::Builder::new(TokioExecutor::new());
         server

@@ -7,7 +7,7 @@ use std::time::Duration;
 use policies::document::target::Protocol;
 use policies::plan::Target;
 use shell::exchange::{Core, Line};
-use shell::listen::{Conn, Fence};
+use shell::listen::Conn;
 use shell::tunnel::{Carried, carry};
 use tower::Service;
 
@@ -79,8 +79,7 @@ impl Opaque {
     }
 
     async fn carry(&self, mut conn: Conn, mut stream: Stream, target: &str) {
-        conn.relax();
-        conn.fence(Fence::Open);
+        conn.open();
         // Whoever speaks there knows how long a silence may be.
         let carried = Carried::default();
         carry(&mut conn, &mut stream, Duration::MAX, &carried).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use shell::exchange::Exchange;
-use shell::listen::{Conn, Fence};
+use shell::listen::Conn;
 use shell::tunnel::carry;
 
 /// The target's end of it, and the request it belongs to.
@@ -23,8 +23,7 @@ impl Tunnel {
 
     /// Carries bytes until both ends have ended.
     pub async fn run(mut self, mut client: Conn) {
-        client.relax();
-        client.fence(Fence::Open);
+        client.open();
         let Ok(target) = self.target.await else { return };
         let carried = self.exchange.tunnel().unwrap_or_default();
         carry(&mut client, &mut TokioIo::new(target), self.silence, &carried).await;

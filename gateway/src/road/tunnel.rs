@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use shell::listen::{Conn, Fence};
+use shell::listen::Conn;
 use shell::tunnel::{Carried, carry};
 use tokio::io::AsyncWriteExt;
 
@@ -14,8 +14,7 @@ use super::line::Line;
 pub async fn run(client: &mut Conn, line: &mut Line, silence: Duration, carried: &Carried) {
     // Who does not even take the answer is a slow client like any other.
     let begun = begin(client, &line.buffer).await;
-    client.relax();
-    client.fence(Fence::Open);
+    client.open();
     carried.came(line.buffer.len());
     // A tunnel that says nothing needs no room.
     line.buffer = Buffer::default();

@@ -56,15 +56,11 @@ enum Goes {
 
 impl Http1 {
     /// A client whose head has been read and vetted, and whose body the connection's fence holds.
-    pub fn new(mut conn: Conn, parts: Parts, target: Bytes, fence: Fence) -> Self {
+    pub fn new(conn: Conn, parts: Parts, target: Bytes, fence: Fence) -> Self {
         let comes = match fence {
             Fence::Chunked(chunks) => Comes::Chunked(chunks),
             Fence::Exactly(bytes) => Comes::Length(bytes),
-            // A tunnel is asked for, and not granted yet: until then what comes behind the head is the next request.
-            Fence::Open => {
-                conn.fence(Fence::Exactly(0));
-                Comes::Length(0)
-            }
+            Fence::Open => Comes::Length(0),
         };
         // RFC 9112 §9.3: in HTTP/1.0 a connection that stays is an extension; it may always end.
         let last = parts.version == Version::HTTP_10 || hop::nominates(&parts.headers, "close");

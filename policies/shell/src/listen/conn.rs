@@ -22,7 +22,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use policies::guard::raw::{Raw, Upgrading};
+use policies::guard::raw::Raw;
 use policies::guard::{Chunks, Looks};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
@@ -111,12 +111,7 @@ impl Fence {
 
 impl From<Raw> for Fence {
     fn from(raw: Raw) -> Self {
-        match (raw.upgrade, raw.length) {
-            // What follows may be no HTTP. With a body it is a request that asks in passing: nobody tunnels those.
-            (Upgrading::Asked, Some(0)) => Self::Open,
-            (_, Some(bytes)) => Self::Exactly(bytes),
-            (_, None) => Self::Chunked(Chunks::default()),
-        }
+        raw.length.map_or_else(|| Self::Chunked(Chunks::default()), Self::Exactly)
     }
 }
 
@@ -313,10 +308,11 @@ impl Conn {
         }
     }
 
-    /// Nobody asks any more how fast it is: a tunnel, or HTTP/2, which has deadlines of its own.
-    pub fn relax(&mut self) {
+    /// What follows is a tunnel, or HTTP/2, which has deadlines of its own: nobody asks any more how much of it there is, and
+    /// how fast it comes.
+    pub fn open(&mut self) {
         if let Some(inner) = self.inner.as_mut() {
-            inner.rate_min = 0;
+            (inner.rate_min, inner.fence) = (0, Fence::Open);
         }
     }
 

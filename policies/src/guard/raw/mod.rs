@@ -33,6 +33,13 @@ pub struct Raw {
     pub length: Option<u64>,
 }
 
+impl Raw {
+    /// May what follows the head be no HTTP, once that is granted? A request with a body asks in passing: nobody tunnels those.
+    pub fn asks_for_a_tunnel(&self) -> bool {
+        self.upgrade == Upgrading::Asked && self.length == Some(0)
+    }
+}
+
 /// Is a protocol change asked for?
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Upgrading {
