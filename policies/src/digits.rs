@@ -22,6 +22,14 @@ pub(crate) fn digit(value: u64) -> u8 {
     b'0' + u8::try_from(value).unwrap_or_default()
 }
 
+/// A number below sixteen, in lower case.
+pub(crate) fn hexadecimal(value: u8) -> u8 {
+    HEXADECIMAL.get(usize::from(value)).copied().unwrap_or(b'0')
+}
+
+/// The digits of such numbers, in their order.
+pub(crate) const HEXADECIMAL: &[u8; 16] = b"0123456789abcdef";
+
 /// Adds an address.
 pub fn address(text: &mut Vec<u8>, address: IpAddr) {
     let IpAddr::V4(address) = address else { return text.extend_from_slice(address.to_string().as_bytes()) };

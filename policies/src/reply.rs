@@ -11,14 +11,12 @@ use http::{Method, StatusCode};
 
 use crate::admit::{Because, LocalAnswer, Refusal, problem};
 use crate::headers::limits::{self, Standing};
-use crate::headers::{Fields, RequestId};
+use crate::headers::{Fields, GRPC_STATUS, RequestId, X_REQUEST_ID};
 use crate::limit::Outcome;
 use crate::plan::{FixedAnswer, Grpc, Limit, Route};
 use crate::verdict::{Blame, Denial, Row};
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An answer of ours.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -179,10 +179,10 @@ impl Line {
                 return Poll::Ready(read);
             }
             // A long upload is no silence.
-            if upload.has_moved() || until.is_none() {
-                until = Some(shell::clock::tick().after(patience));
+            if upload.has_moved() {
+                until = None;
             }
-            ready!(until.map_or(Poll::Pending, |until| watch.poll_until(until)));
+            ready!(watch.poll_until(*until.get_or_insert_with(|| shell::clock::tick().after(patience))));
             Poll::Ready(Err(match upload.is_awaited() {
                 // Nor can a target answer before it has all that it needs to know.
                 true => Broken::Client(Wrong::Client(Fault::ClientTooSlow)),

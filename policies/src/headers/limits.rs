@@ -11,6 +11,10 @@ use super::Fields;
 /// The largest integer of a structured field, RFC 9651 §3.3.1.
 const INTEGER_MAX: u64 = 999_999_999_999_999;
 
+/// Where the limits stand.
+pub const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+/// What they are.
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 /// Usual texts are shorter.
 const ROOM: usize = 64;
 
@@ -44,9 +48,9 @@ pub fn set_standings(fields: &mut impl Fields, standings: &[Standing<'_>]) {
         let _ = write!(policies, ";q={quota};w={window}");
         let _ = write!(limits, ";r={left};t={reset}");
     }
-    for (name, text) in [("ratelimit-policy", policies), ("ratelimit", limits)] {
+    for (name, text) in [(RATELIMIT_POLICY, policies), (RATELIMIT, limits)] {
         if let (false, Ok(value)) = (text.is_empty(), HeaderValue::from_str(&text)) {
-            fields.set(HeaderName::from_static(name), value);
+            fields.set(name, value);
         }
     }
 }

@@ -31,6 +31,8 @@ pub use contract::{Carried, Shadow};
 pub use edits::{EditError, Edits};
 pub use forwarded::{AskedFor, Dialect, Forwarding, Writes, client_address};
 pub use identity::IdentityNames;
+pub use limits::RATELIMIT;
+pub use names::{GRPC_STATUS, X_REQUEST_ID};
 pub use recall::{Known, Recall};
 pub use request_id::RequestId;
 pub use trust::{Trust, Trusted};

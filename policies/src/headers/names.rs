@@ -3,6 +3,8 @@
 use http::header::{self, HeaderName};
 
 pub(super) const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
+/// How a call of gRPC ended.
+pub const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub(super) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -16,7 +18,8 @@ pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 pub(super) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Names a request, and its answer.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// About one connection and nobody beyond it: RFC 9110 §7.6.1, and two that browsers and old proxies send.
 /// Transfer-Encoding is not among them, it has rules of its own; `Trailer` announces what goes end to end.

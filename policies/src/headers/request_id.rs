@@ -2,6 +2,8 @@
 
 use http::HeaderValue;
 
+use crate::digits::hexadecimal;
+
 /// Longest id taken from somebody else.
 const BYTES_MAX: usize = 128;
 
@@ -21,17 +23,15 @@ impl RequestId {
 
     /// Makes an id from a random number, in the shape of a UUID of version 4 (RFC 9562 §5.4).
     pub fn made_from(random: u128) -> Self {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
         const VERSION_4: u128 = 4 << 76;
         const VARIANT: u128 = 2 << 62;
         /// Where the digits of each byte stand.
         const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
         let number = random & !(0xf << 76) & !(3 << 62) | VERSION_4 | VARIANT;
-        let digit = |value: u8| DIGITS.get(usize::from(value & 0xf)).copied().unwrap_or(b'0');
         let mut text = [b'-'; 36];
         for (byte, place) in number.to_be_bytes().into_iter().zip(PLACES) {
             if let Some([high, low]) = text.get_mut(place..place + 2) {
-                (*high, *low) = (digit(byte >> 4), digit(byte));
+                (*high, *low) = (hexadecimal(byte >> 4), hexadecimal(byte & 0xf));
             }
         }
         Self(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("unnamed")))

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::digits::{decimal, digit};
+use crate::digits::{self, decimal, digit};
 
 /// The longest value of one field: what a client chose is cut here.
 pub(super) const VALUE_CHARS_MAX: usize = 256;
@@ -87,8 +87,8 @@ pub(super) fn millis(line: &mut Vec<u8>, key: &'static str, value: Duration) {
 
 /// Bytes as two digits each.
 pub(super) fn hexadecimal<const BYTES: usize>(line: &mut Vec<u8>, bytes: [u8; BYTES]) {
-    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
-    line.extend_from_slice(bytes.map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).as_flattened());
+    let digits = bytes.map(|byte| [digits::hexadecimal(byte >> 4), digits::hexadecimal(byte & 0xf)]);
+    line.extend_from_slice(digits.as_flattened());
 }
 
 fn two_digits(value: u64) -> [u8; 2] {

@@ -1,5 +1,7 @@
 //! Lower-case hexadecimal, both ways, without allocation.
 
+use crate::digits::{HEXADECIMAL, hexadecimal};
+
 /// The value of a field of exactly 32 lower-case hexadecimal digits; nothing if any byte is something else.
 pub(super) fn read_32(digits: &[u8]) -> Option<u128> {
     let (high, low) = digits.split_at_checked(16)?;
@@ -32,17 +34,11 @@ const VALUE: [u8; 256] = {
     let mut table = [0xff; 256];
     let mut value = 0;
     while value < 16 {
-        table[DIGITS[value as usize] as usize] = value;
+        table[HEXADECIMAL[value as usize] as usize] = value;
         value += 1;
     }
     table
 };
-
-fn digit(value: u8) -> u8 {
-    DIGITS.get(usize::from(value)).copied().unwrap_or(b'0')
-}
-
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 /// A line of at most `N` bytes, put together on the stack.
 pub(super) struct Line<const N: usize> {
@@ -68,7 +64,7 @@ impl<const N: usize> Line<N> {
     pub(super) fn hex<const B: usize>(mut self, bytes: [u8; B]) -> Self {
         if let Some(place) = self.bytes.get_mut(self.len..self.len + 2 * B) {
             for (pair, byte) in place.chunks_exact_mut(2).zip(bytes) {
-                pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+                pair.copy_from_slice(&[hexadecimal(byte >> 4), hexadecimal(byte & 0xf)]);
             }
             self.len += 2 * B;
         }

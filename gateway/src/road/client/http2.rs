@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, response};
 use pingora::http::ResponseHeader;
 use pingora::protocols::http::v2::server::HttpSession;
 use policies::guard::{AnswerBody, End, Framings, Wire};
+use policies::headers::{RATELIMIT, X_REQUEST_ID};
 use policies::reply::Reply;
 use policies::verdict::Fault;
 use shell::exchange::Exchange;
@@ -30,8 +31,7 @@ const TAKES_SOMETHING_WITHIN: Duration = Duration::from_secs(60);
 const COPIED_BYTES: usize = 4096;
 /// What is new with each answer. The table of names and values that is kept for a connection has no use for it: it would be
 /// searched through for all that came before, and what is worth keeping would make room. `h2` leaves out what is sensitive.
-const NEW_EACH_TIME: [HeaderName; 2] =
-    [HeaderName::from_static("x-request-id"), HeaderName::from_static("ratelimit")];
+const NEW_EACH_TIME: [HeaderName; 2] = [X_REQUEST_ID, RATELIMIT];
 
 /// A client with a stream of a connection.
 pub struct Http2 {

@@ -10,7 +10,7 @@ use policies::balance::Outcome;
 use policies::guard::{AnswerBody, Asked as GuardAsked, Body, BodyMeter, Ended, Misfit, inspect_answer};
 use policies::headers::cookie::Sticky;
 use policies::headers::hop::{self, Next, Onward};
-use policies::headers::{Fields, contract};
+use policies::headers::{Fields, GRPC_STATUS, X_REQUEST_ID, contract};
 use policies::overload;
 use policies::plan::Holds;
 use policies::reply::set_standing;
@@ -55,8 +55,6 @@ pub(super) struct Seen {
     pub retry_after: Option<Duration>,
     pub below: Below,
 }
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 impl Seen {
     /// Of an answer that is no success.
@@ -145,7 +143,7 @@ impl Exchange {
         }
         let (Some(permit), Some(asked)) = (&self.permit, &self.asked) else { return };
         let route = permit.route();
-        fields.set(HeaderName::from_static("x-request-id"), asked.carried.request_id.value().clone());
+        fields.set(X_REQUEST_ID, asked.carried.request_id.value().clone());
         if let Some((limit, outcome)) = permit.standing() {
             set_standing(fields, limit, outcome);
         }

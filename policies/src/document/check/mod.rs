@@ -39,7 +39,9 @@ fn version(document: &Document, root: Place<'_>) {
 fn guard(document: &Document, root: Place<'_>) {
     let count = document.guard.as_ref().and_then(|guard| guard.header_count);
     if count.is_some_and(|count| !(1..=HEADER_COUNT_MAX).contains(&count)) {
-        root.key("guard").key("header_count").problem("expected 1 to 1024 header fields");
+        root.key("guard")
+            .key("header_count")
+            .problem(format!("expected 1 to {HEADER_COUNT_MAX} header fields"));
     }
 }
 
